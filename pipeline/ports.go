@@ -1,0 +1,344 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/swingbridge/swingbridge/pipeline/stack"
+)
+
+// Errors that adapters wrap so that steps can tell cases apart.
+var (
+	ErrNotFound    = errors.New("not found")
+	ErrConflict    = errors.New("changed by someone else")
+	ErrNoCommit    = errors.New("the repository has no such commit")
+	ErrNoBranch    = errors.New("the repository has no such branch")
+	ErrUnreachable = errors.New("not reachable")
+)
+
+// Source reads repositories. It never makes a checkout.
+type Source interface {
+	// Head asks the forge which commit the branch points at now. ErrNoBranch if
+	// the branch is not there.
+	Head(ctx context.Context, repo, branch string) (string, error)
+	// Fetch makes the branch and the commit available locally, with as little
+	// traffic as possible. ErrNoCommit if the forge does not serve the commit.
+	Fetch(ctx context.Context, repo, branch, commit string) (Tree, error)
+	// Ancestor reports whether old is an ancestor of (or equal to) commit, from
+	// what was fetched.
+	Ancestor(ctx context.Context, repo, old, commit string) (bool, error)
+}
+
+// Tree is the content of one commit, read from the object store.
+type Tree interface {
+	Commit() Commit
+	// ReadFile returns a regular file, at most 1 MiB of it; an error wrapping
+	// fs.ErrNotExist if it is absent, another one if it is a symlink, a
+	// submodule or too large.
+	ReadFile(path string) ([]byte, error)
+	// Context streams the folder as a tar for the builder, .dockerignore
+	// applied. Closing it early stops the walk.
+	Context(ctx context.Context, b stack.Build) (io.ReadCloser, error)
+	// Hash identifies the content of the folder (git's tree hash).
+	Hash(folder string) (string, error)
+}
+
+// Commit is what people want to know about a commit.
+type Commit struct {
+	SHA     string
+	Subject string
+	Author  string
+	At      time.Time
+}
+
+// Owner says whose a thing on the engine is; it becomes labels, and the name.
+type Owner struct {
+	App        string // name
+	AppID      string
+	Service    string
+	Color      Color
+	Deployment string
+	Commit     string
+	Repo       string // owner/name, for the image's source label
+}
+
+// Images builds and keeps images.
+type Images interface {
+	// Build makes the image and returns its ID. name is the full tag to give
+	// it. Where an image of that name and of this installation is there
+	// already, it is returned and cached is true. Progress goes to log as
+	// lines.
+	Build(ctx context.Context, b BuildOrder, log io.Writer) (id string, cached bool, err error)
+	// HasImage reports whether the image ID is still on the engine.
+	HasImage(ctx context.Context, id string) (bool, error)
+	// Pull resolves an image reference to an ID, pulling it if it is absent.
+	Pull(ctx context.Context, ref string, log io.Writer) (id string, err error)
+	// PruneImages removes this installation's images of the app that are not
+	// in keep (image IDs) and not in use, and says how many.
+	PruneImages(ctx context.Context, appID string, keep []string) (int, error)
+}
+
+// BuildOrder is all that a build needs.
+type BuildOrder struct {
+	Owner   Owner
+	Key     string // content key: same key, same image
+	Spec    stack.Build
+	Tree    Tree
+	Secrets map[string]string // values for Spec.Secrets
+}
+
+// Containers makes, looks at and ends containers.
+type Containers interface {
+	// Ensure creates the container under its deterministic name, not started,
+	// with its networks. A container of that name that is there already and is
+	// the same order's is returned as it is.
+	Ensure(ctx context.Context, o ContainerOrder) (Container, error)
+	Start(ctx context.Context, id string) error
+	Inspect(ctx context.Context, id string) (Container, error)
+	// List finds this installation's containers, running or not.
+	List(ctx context.Context, f Filter) ([]Container, error)
+	// SetRestart sets the restart policy: always while live, no otherwise.
+	SetRestart(ctx context.Context, id string, always bool) error
+	// Stop sends the container's own signal and waits its grace. Gone is well.
+	Stop(ctx context.Context, id string) error
+	// Remove ends a container whatever its state. Gone is well. Volumes stay.
+	Remove(ctx context.Context, id string) error
+	// Logs streams the container's output as plain text. tail < 0 is all.
+	Logs(ctx context.Context, id string, o LogOrder) (io.ReadCloser, error)
+}
+
+// LogOrder says which part of a container's output.
+type LogOrder struct {
+	Tail   int
+	Since  time.Time
+	Follow bool
+}
+
+// Inside looks into a running container, where the engine can.
+type Inside interface {
+	// Listeners returns where the container's processes accept connections;
+	// nil where that cannot be known.
+	Listeners(ctx context.Context, id string) ([]netip.AddrPort, error)
+	// Dial connects to an address of a container, from wherever the engine is.
+	Dial(ctx context.Context, network, address string) (io.ReadWriteCloser, error)
+}
+
+// Watcher tells of container events.
+type Watcher interface {
+	// Events delivers die, oom, health_status, start and destroy of this
+	// installation's containers until ctx ends. The channel closes when the
+	// stream breaks: list again, then call again.
+	Events(ctx context.Context) (<-chan Event, error)
+}
+
+// Event is something that happened to a container.
+type Event struct {
+	Container  string // ID
+	AppID      string
+	Deployment string
+	Service    string
+	Kind       string // die, oom, start, destroy, healthy, unhealthy
+	ExitCode   int
+	At         time.Time
+}
+
+// Networks makes networks out of our own subnets.
+type Networks interface {
+	// EnsureNetwork makes the network or checks that the one of that name is
+	// this installation's and has this subnet.
+	EnsureNetwork(ctx context.Context, n Network) error
+	// Subnets lists what networks on the engine use now, by network name.
+	Subnets(ctx context.Context) (map[string][]netip.Prefix, error)
+	// RemoveNetwork removes a network of ours. Gone is well.
+	RemoveNetwork(ctx context.Context, name string) error
+}
+
+// Network is one network to be made.
+type Network struct {
+	Name     string
+	AppID    string // empty for the edge
+	App      string
+	Subnet   netip.Prefix
+	Gateway  netip.Addr
+	Range    netip.Prefix // for addresses the engine chooses
+	Isolated bool         // internal, no traffic between containers: the edge
+}
+
+// Engine is the container engine as a whole.
+type Engine interface {
+	Images
+	Containers
+	Inside
+	Watcher
+	Networks
+}
+
+// ContainerOrder is all that a container needs.
+type ContainerOrder struct {
+	Owner   Owner
+	Image   string // image ID
+	Service stack.Service
+	Volumes []stack.Volume
+	Edge    Attachment // network where the proxy reaches it
+	App     string     // the app's own network, with the service's name as alias
+	Replica int        // counted from 0
+}
+
+// Attachment is a place on a network.
+type Attachment struct {
+	Network string
+	Address netip.Addr
+}
+
+// Filter selects containers; empty fields select all.
+type Filter struct {
+	AppID      string
+	Deployment string
+}
+
+// Container is what the engine says about one container.
+type Container struct {
+	ID        string
+	Name      string
+	Owner     Owner
+	Image     string // image ID
+	Running   bool
+	Status    string     // created, running, restarting, exited, dead
+	Health    string     // "", starting, healthy, unhealthy
+	HasCheck  bool       // the image or the order has a health check
+	Edge      netip.Addr // on the edge network
+	ExitCode  int
+	OOM       bool
+	Restarts  int
+	Error     string // the engine's own words
+	Always    bool   // restart policy is always
+	StartedAt time.Time
+	EndedAt   time.Time
+}
+
+// Proxy is the data plane.
+type Proxy interface {
+	// Entry returns what the table holds for the app. ErrNotFound if nothing;
+	// an error wrapping ErrUnreachable if the proxy does not answer.
+	Entry(ctx context.Context, appID string) (Entry, error)
+	// Swing puts the entry in the table for all new requests at once, durably,
+	// if the app's entry still has version was (0: none). ErrConflict if not.
+	Swing(ctx context.Context, e Entry, was uint64) (Swung, error)
+	// Drop takes the app out of the table. Gone is well.
+	Drop(ctx context.Context, appID string) error
+	// Inflight counts requests and streams that are open on the deployment's
+	// targets.
+	Inflight(ctx context.Context, deployment string) (int, error)
+}
+
+// Prover asks through the public listener which release answers.
+type Prover interface {
+	// Prove returns nil once every route of the entry was answered by the
+	// entry's deployment.
+	Prove(ctx context.Context, e Entry) error
+}
+
+// Entry is what the proxy's table holds for one app.
+type Entry struct {
+	AppID      string `json:"app_id"`
+	App        string `json:"app"`
+	Deployment string `json:"deployment"`
+	Commit     string `json:"commit"`
+	Color      Color  `json:"color"`
+	Version    uint64 `json:"version"` // grows with each change of the app's entry; set by the proxy
+	Paths      []Path `json:"paths"`
+}
+
+// Path is one route with the targets that answer it.
+type Path struct {
+	Host    string           `json:"host"`
+	Prefix  string           `json:"prefix"` // "/" for everything
+	Targets []netip.AddrPort `json:"targets"`
+}
+
+// Swung says how a table change went.
+type Swung struct {
+	Version uint64        `json:"version"`
+	Swap    time.Duration `json:"swap"`    // the swap in memory
+	Durable time.Duration `json:"durable"` // writing and fsyncing the file before it
+}
+
+// Recorder is told what a run does. Every method is durable when it returns,
+// and what watches (GitHub, pages, metrics) learns of it from there.
+type Recorder interface {
+	// Move changes a deployment's state; ErrConflict if it is not in m.From.
+	Move(ctx context.Context, m Move) error
+	// Step journals a step: once before it acts, once after.
+	Step(ctx context.Context, deployment string, s StepRecord) error
+	// Log opens the deployment's log for appending; secrets are masked in it.
+	Log(ctx context.Context, deployment string, secrets []string) (Log, error)
+}
+
+// Log is a deployment's log being written.
+type Log interface {
+	io.WriteCloser
+	Offset() int64 // bytes written so far
+}
+
+// Records reads what is known.
+type Records interface {
+	AppByID(ctx context.Context, id string) (App, error)
+	Deployment(ctx context.Context, id string) (Deployment, error)
+	// LiveDeployment is the app's deployment in state live; ErrNotFound if none.
+	LiveDeployment(ctx context.Context, appID string) (Deployment, error)
+	Release(ctx context.Context, id string) (Release, error)
+}
+
+// Releases keeps releases.
+type Releases interface {
+	// SaveRelease stores the release and names it in the deployment.
+	SaveRelease(ctx context.Context, deployment string, r Release) error
+	// KeptReleases are the app's newest n releases that were live once, and
+	// the live one, whatever its age.
+	KeptReleases(ctx context.Context, appID string, n int) ([]Release, error)
+}
+
+// Heads keeps automatic deployments at the branch head.
+type Heads interface {
+	// NewerQueued reports whether a newer automatic deployment of the same app
+	// waits.
+	NewerQueued(ctx context.Context, deployment string) (bool, error)
+	// QueueHead queues the commit for the app as an automatic deployment unless
+	// one of that commit is queued, running or live.
+	QueueHead(ctx context.Context, appID, commit, because string) (queued bool, err error)
+	// SetSubject writes what the commit is called.
+	SetSubject(ctx context.Context, deployment, subject string) error
+}
+
+// Vault holds the apps' environments.
+type Vault interface {
+	// Env returns the app's variables in the clear, and the version they are.
+	Env(ctx context.Context, appID string) (map[string]string, int64, error)
+}
+
+// Addresses hands out places on our networks.
+type Addresses interface {
+	// Reserve returns the edge address for a replica of a deployment's service:
+	// the same one when asked again, never one that another deployment holds,
+	// and for as long as possible not one used before.
+	Reserve(ctx context.Context, deployment, service string, replica int) (netip.Addr, error)
+	// Release frees the addresses of a deployment whose containers are gone and
+	// which no table names.
+	ReleaseAddresses(ctx context.Context, deployment string) error
+	// AppSubnet returns the subnet of the app's own network, choosing one that
+	// is not in used if it has none yet.
+	AppSubnet(ctx context.Context, appID string, used []netip.Prefix) (netip.Prefix, error)
+}
+
+// Ledger is everything durable that a run needs.
+type Ledger interface {
+	Recorder
+	Records
+	Releases
+	Heads
+	Vault
+	Addresses
+}

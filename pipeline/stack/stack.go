@@ -1,0 +1,139 @@
+package stack
+
+import "time"
+
+// Stack is a rendered set of services, complete enough to create containers
+// from without the files it came from. It is stored, sealed, with a release.
+type Stack struct {
+	Services []Service     `json:"services"`
+	Volumes  []Volume      `json:"volumes,omitempty"`
+	Guard    time.Duration `json:"guard"` // how long the new color is watched after the cutover
+	Keep     int           `json:"keep"`  // releases kept for rollback
+}
+
+// Role says what a deployment does with a service.
+type Role string
+
+// The roles. This version runs web services; the others are refused by Load
+// with a sentence that says so.
+const (
+	Web    Role = "web"    // blue/green: start idle, probe, cut over, drain, stop
+	Worker Role = "worker" // the web's image, handed over after the cutover
+	Keep   Role = "keep"   // left alone while unchanged
+	Task   Role = "task"   // runs by hand or by schedule
+)
+
+// Service is one service of a Stack in terms of what a container needs.
+type Service struct {
+	Name  string `json:"name"`
+	Role  Role   `json:"role"`
+	Build *Build `json:"build,omitempty"` // nil: Image is used as it is
+	Image string `json:"image,omitempty"`
+
+	// Command and Entrypoint override the image's; nil leaves them, an empty
+	// list clears them.
+	Command    []string          `json:"command"`
+	Entrypoint []string          `json:"entrypoint"`
+	Env        map[string]string `json:"env,omitempty"`
+	User       string            `json:"user,omitempty"`
+	WorkingDir string            `json:"working_dir,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	Health     *Health           `json:"health,omitempty"`
+	StopSignal string            `json:"stop_signal,omitempty"`
+	StopGrace  time.Duration     `json:"stop_grace"` // SIGKILL after it; default 10 s
+	Init       *bool             `json:"init,omitempty"`
+	Expose     []int             `json:"expose,omitempty"`
+	Tmpfs      map[string]string `json:"tmpfs,omitempty"` // path to options
+	Mounts     []Mount           `json:"mounts,omitempty"`
+	Log        *Log              `json:"log,omitempty"` // nil: our own rotation limits
+	Limits     Limits            `json:"limits"`
+
+	Ports []int         `json:"ports,omitempty"` // the ports that routes name
+	Probe Probe         `json:"probe"`
+	Drain time.Duration `json:"drain"` // how long open requests may take after the cutover; default 30 s
+}
+
+// Build says how an image comes from the repository.
+type Build struct {
+	Context    string            `json:"context"` // folder inside the repository, "." is its root
+	Dockerfile string            `json:"dockerfile"`
+	Target     string            `json:"target,omitempty"`
+	Args       map[string]string `json:"args,omitempty"`
+	Secrets    []string          `json:"secrets,omitempty"` // names of the app's environment given as build secrets
+}
+
+// Health is a container health check that overrides the image's own.
+type Health struct {
+	Disable     bool          `json:"disable,omitempty"`
+	Test        []string      `json:"test,omitempty"` // CMD … or CMD-SHELL …
+	Interval    time.Duration `json:"interval,omitempty"`
+	Timeout     time.Duration `json:"timeout,omitempty"`
+	StartPeriod time.Duration `json:"start_period,omitempty"`
+	Retries     int           `json:"retries,omitempty"`
+}
+
+// Mount puts a named volume into a container.
+type Mount struct {
+	Volume   string `json:"volume"` // key in Stack.Volumes
+	Target   string `json:"target"`
+	ReadOnly bool   `json:"read_only,omitempty"`
+	NoCopy   bool   `json:"no_copy,omitempty"`
+}
+
+// Volume is a named volume. It outlives every deployment.
+type Volume struct {
+	Name     string            `json:"name"` // key in the compose file
+	Driver   string            `json:"driver,omitempty"`
+	Options  map[string]string `json:"options,omitempty"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	External string            `json:"external,omitempty"` // the engine's name of a volume that is not ours to make
+}
+
+// Log is an engine logging driver with its options.
+type Log struct {
+	Driver  string            `json:"driver"`
+	Options map[string]string `json:"options,omitempty"`
+}
+
+// Limits bounds what a container may use. Zero is unlimited.
+type Limits struct {
+	Memory            int64   `json:"memory,omitempty"` // bytes
+	MemoryReservation int64   `json:"memory_reservation,omitempty"`
+	CPUs              float64 `json:"cpus,omitempty"`
+	Pids              int64   `json:"pids,omitempty"`
+}
+
+// Probe says how a service is asked whether it is ready. An empty Path asks
+// only whether the port accepts a connection... see Load for the defaults.
+type Probe struct {
+	Path      string        `json:"path"`
+	Port      int           `json:"port"`
+	Host      string        `json:"host,omitempty"` // Host header, default the route's host
+	StatusMin int           `json:"status_min"`
+	StatusMax int           `json:"status_max"`
+	Interval  time.Duration `json:"interval"`
+	Timeout   time.Duration `json:"timeout"`   // of one request
+	Successes int           `json:"successes"` // in a row
+	Within    time.Duration `json:"within"`    // budget of the whole probe
+}
+
+// Web lists the services that visitors reach.
+func (s Stack) Web() []Service {
+	var out []Service
+	for _, svc := range s.Services {
+		if svc.Role == Web {
+			out = append(out, svc)
+		}
+	}
+	return out
+}
+
+// Service finds a service by its name.
+func (s Stack) Service(name string) (Service, bool) {
+	for _, svc := range s.Services {
+		if svc.Name == name {
+			return svc, true
+		}
+	}
+	return Service{}, false
+}
