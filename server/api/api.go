@@ -1,0 +1,76 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+)
+
+// Options is what the calls need.
+type Options struct {
+	Store     Store
+	Commands  Commands
+	Logs      LogFiles
+	Follow    FollowLog                          // see FollowLogOf
+	Subscribe Subscribe                          // see SubscribeOf
+	NewToken  func() (plain string, hash []byte) // 256 random bits and their SHA-256
+	Doctor    func(ctx context.Context) []Check  // nil: no checks
+	Now       func() time.Time                   // nil: time.Now
+	Logger    *slog.Logger                       // nil: discards
+	Heartbeat time.Duration                      // between comments in an idle stream; 0: 15 s
+}
+
+// API has a method for each call.
+type API struct {
+	store     Store
+	commands  Commands
+	logs      LogFiles
+	follow    FollowLog
+	subscribe Subscribe
+	newToken  func() (string, []byte)
+	doctor    func(ctx context.Context) []Check
+	now       func() time.Time
+	logger    *slog.Logger
+	heartbeat time.Duration
+}
+
+// New checks that nothing is missing.
+func New(o Options) (*API, error) {
+	if o.Store == nil || o.Commands == nil || o.Logs == nil || o.Follow == nil || o.Subscribe == nil || o.NewToken == nil {
+		return nil, errors.New("api: store, commands, logs, follow, subscribe and new token are all needed")
+	}
+	a := &API{
+		store: o.Store, commands: o.Commands, logs: o.Logs, follow: o.Follow, subscribe: o.Subscribe,
+		newToken: o.NewToken, doctor: o.Doctor, now: o.Now, logger: o.Logger, heartbeat: o.Heartbeat,
+	}
+	if a.doctor == nil {
+		a.doctor = func(context.Context) []Check { return nil }
+	}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	if a.logger == nil {
+		a.logger = slog.New(slog.DiscardHandler)
+	}
+	if a.heartbeat <= 0 {
+		a.heartbeat = 15 * time.Second
+	}
+	return a, nil
+}
+
+type actorKey struct{}
+
+// WithActor says who makes the request that ctx belongs to.
+func WithActor(ctx context.Context, by pipeline.Actor) context.Context {
+	return context.WithValue(ctx, actorKey{}, by)
+}
+
+// ActorFrom is who makes the request; an actor without a role if nobody was
+// identified.
+func ActorFrom(ctx context.Context) pipeline.Actor {
+	by, _ := ctx.Value(actorKey{}).(pipeline.Actor)
+	return by
+}

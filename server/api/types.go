@@ -1,0 +1,167 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+)
+
+// List is what every call about several things answers.
+type List[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next,omitempty"` // value for ?after= of the next part; empty: that was all
+}
+
+// App is an app as it goes over the wire.
+type App struct {
+	ID        string           `json:"id"`
+	Name      string           `json:"name"`
+	Repo      string           `json:"repo"`
+	Branch    string           `json:"branch"`
+	Compose   []string         `json:"compose"`
+	Overlay   string           `json:"overlay,omitempty"`
+	Routes    []pipeline.Route `json:"routes"`
+	Paused    bool             `json:"paused"`
+	CreatedAt time.Time        `json:"created_at,omitzero"`
+	UpdatedAt time.Time        `json:"updated_at,omitzero"`
+}
+
+// AppChange is the body of a creation or a change: what is nil stays as it is.
+type AppChange struct {
+	Name    *string           `json:"name,omitempty"`
+	Repo    *string           `json:"repo,omitempty"`
+	Branch  *string           `json:"branch,omitempty"`
+	Compose *[]string         `json:"compose,omitempty"`
+	Overlay *string           `json:"overlay,omitempty"`
+	Routes  *[]pipeline.Route `json:"routes,omitempty"`
+	Paused  *bool             `json:"paused,omitempty"`
+
+	// What an answer has beyond that may be sent back with it, and is ignored.
+	ID        json.RawMessage `json:"id,omitempty"`
+	CreatedAt json.RawMessage `json:"created_at,omitempty"`
+	UpdatedAt json.RawMessage `json:"updated_at,omitempty"`
+}
+
+// Deployment is a deployment as it goes over the wire.
+type Deployment struct {
+	ID         string           `json:"id"`
+	App        string           `json:"app"`
+	Commit     string           `json:"commit"`
+	Subject    string           `json:"subject,omitempty"`
+	Trigger    pipeline.Trigger `json:"trigger"`
+	Actor      string           `json:"actor,omitempty"`
+	DeliveryID string           `json:"delivery_id,omitempty"`
+	ReleaseID  string           `json:"release_id,omitempty"`
+	State      pipeline.State   `json:"state"`
+	Color      pipeline.Color   `json:"color"` // "" until the plan chose one
+	Attempt    int              `json:"attempt"`
+	Reason     string           `json:"reason,omitempty"`
+	CreatedAt  time.Time        `json:"created_at"`
+	StartedAt  time.Time        `json:"started_at,omitzero"`
+	LiveAt     time.Time        `json:"live_at,omitzero"`
+	EndedAt    time.Time        `json:"ended_at,omitzero"`
+	Steps      []Step           `json:"steps"`
+}
+
+// Step is one step of one attempt. MS of a step that runs is how long it has
+// been running.
+type Step struct {
+	Name      string             `json:"name"`
+	State     pipeline.StepState `json:"state"`
+	Attempt   int                `json:"attempt"`
+	StartedAt time.Time          `json:"started_at"`
+	MS        int64              `json:"ms"`
+	Detail    string             `json:"detail,omitempty"`
+	Error     string             `json:"error,omitempty"`
+	LogOffset int64              `json:"log_offset"`
+}
+
+// Delivery is a webhook request and what came of it.
+type Delivery struct {
+	ID           string           `json:"id"`
+	Event        string           `json:"event"`
+	Action       string           `json:"action,omitempty"`
+	Repo         string           `json:"repo,omitempty"`
+	Ref          string           `json:"ref,omitempty"`
+	Commit       string           `json:"commit,omitempty"`
+	Sender       string           `json:"sender,omitempty"`
+	ReceivedAt   time.Time        `json:"received_at"`
+	Outcome      pipeline.Outcome `json:"outcome"`
+	Reason       string           `json:"reason"`
+	Message      string           `json:"message"`
+	DeploymentID string           `json:"deployment_id,omitempty"`
+	Apps         []Verdict        `json:"apps,omitempty"`
+}
+
+// Verdict is what a delivery meant to one app.
+type Verdict struct {
+	App          string           `json:"app"`
+	Outcome      pipeline.Outcome `json:"outcome"`
+	Reason       string           `json:"reason"`
+	Message      string           `json:"message"`
+	DeploymentID string           `json:"deployment_id,omitempty"`
+}
+
+// EnvVar names a variable of an app's environment. Its value is never told.
+type EnvVar struct {
+	Name      string    `json:"name"`
+	Version   int64     `json:"version"`
+	UpdatedAt time.Time `json:"updated_at,omitzero"`
+}
+
+// Service is what runs of one service.
+type Service struct {
+	Name       string         `json:"name"`
+	Color      pipeline.Color `json:"color"` // "" for a kept service
+	Commit     string         `json:"commit"`
+	Deployment string         `json:"deployment,omitempty"`
+	Health     string         `json:"health"`
+	Status     string         `json:"status"`
+	Restarts   int            `json:"restarts"`
+	StartedAt  time.Time      `json:"started_at,omitzero"`
+	Live       bool           `json:"live"`
+}
+
+// Plan is what a deployment of a commit would do.
+type Plan struct {
+	Commit  string   `json:"commit"`
+	Build   []string `json:"build"`
+	Create  []string `json:"create"`
+	Replace []string `json:"replace"`
+	Keep    []string `json:"keep"`
+	Missing []string `json:"missing"`
+}
+
+// AuditEntry is one line of who did what, when, from where.
+type AuditEntry struct {
+	ID     string    `json:"id"`
+	At     time.Time `json:"at"`
+	Actor  string    `json:"actor"`
+	From   string    `json:"from,omitempty"`
+	Action string    `json:"action"`
+	App    string    `json:"app,omitempty"`
+	Target string    `json:"target,omitempty"`
+	Detail string    `json:"detail,omitempty"`
+}
+
+// Token is an API token; Token is set in the answer that made it, once.
+type Token struct {
+	ID        string        `json:"id"`
+	Name      string        `json:"name"`
+	Role      pipeline.Role `json:"role"`
+	CreatedAt time.Time     `json:"created_at"`
+	RevokedAt time.Time     `json:"revoked_at,omitzero"`
+	UsedAt    time.Time     `json:"used_at,omitzero"`
+	Token     string        `json:"token,omitempty"`
+}
+
+// Change is one event of GET /events.
+type Change struct {
+	ID         uint64    `json:"id"`
+	Kind       string    `json:"kind"`
+	App        string    `json:"app,omitempty"`
+	Deployment string    `json:"deployment,omitempty"`
+	State      string    `json:"state,omitempty"`
+	At         time.Time `json:"at"`
+}
