@@ -1,0 +1,136 @@
+package docker
+
+import (
+	"strings"
+
+	"github.com/docker/docker/api/types/mount"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/pipeline/stack"
+)
+
+// checkOrder refuses what must never reach the engine, whatever the packages
+// above let through: it is the last line before a host's root.
+func (e *Engine) checkOrder(o pipeline.ContainerOrder) error {
+	name := o.Service.Name
+	switch {
+	case o.Owner.Service != name:
+		return refused("service %q is ordered as %q", name, o.Owner.Service)
+	case o.Owner.Color != pipeline.Blue && o.Owner.Color != pipeline.Green:
+		return refused("color %q is none", o.Owner.Color)
+	case !keyRule().MatchString(o.Owner.Deployment):
+		return refused("deployment id %q", o.Owner.Deployment)
+	case o.Replica < 0:
+		return refused("replica %d", o.Replica)
+	case o.Image == "":
+		return refused("service %s has no image", name)
+	case o.Edge.Network != "" && !e.ourNetwork(o.Edge.Network):
+		return refused("network %q is not this installation's", o.Edge.Network)
+	case o.App != "" && !e.ourNetwork(o.App):
+		return refused("network %q is not this installation's", o.App)
+	}
+	if err := checkOwner(o.Owner); err != nil {
+		return err
+	}
+	for label := range o.Service.Labels {
+		if strings.HasPrefix(strings.ToLower(label), labelPrefix) {
+			return refused("service %s: labels that begin with %s are ours, not %q", name, labelPrefix, label)
+		}
+	}
+	limits := o.Service.Limits
+	if limits.Memory < 0 || limits.MemoryReservation < 0 || limits.CPUs < 0 || limits.Pids < 0 {
+		return refused("service %s: a limit is below zero", name)
+	}
+	return nil
+}
+
+// checkOwner refuses names that would not be safe as a part of a name, a path or
+// a host name.
+func checkOwner(o pipeline.Owner) error {
+	switch {
+	case !appRule().MatchString(o.App):
+		return refused("app name %q", o.App)
+	case o.AppID == "":
+		return refused("app %s has no id", o.App)
+	case !serviceRule().MatchString(o.Service):
+		return refused("service name %q", o.Service)
+	}
+	return nil
+}
+
+// mounts translates the service's mounts: named volumes, and nothing else.
+func (e *Engine) mounts(o pipeline.ContainerOrder) ([]mount.Mount, error) {
+	var out []mount.Mount
+	for _, m := range o.Service.Mounts {
+		volume, err := findVolume(o, m)
+		if err != nil {
+			return nil, err
+		}
+		source := volume.External
+		if source == "" {
+			source = e.volumeName(o.Owner.App, volume.Name)
+		}
+		if !nameRule().MatchString(source) {
+			return nil, refused("service %s: %q is not the name of a volume", o.Service.Name, source)
+		}
+		if !strings.HasPrefix(m.Target, "/") {
+			return nil, refused("service %s: mount target %q is not an absolute path", o.Service.Name, m.Target)
+		}
+		out = append(out, mount.Mount{
+			Type: mount.TypeVolume, Source: source, Target: m.Target, ReadOnly: m.ReadOnly,
+			VolumeOptions: &mount.VolumeOptions{NoCopy: m.NoCopy},
+		})
+	}
+	return out, nil
+}
+
+func findVolume(o pipeline.ContainerOrder, m stack.Mount) (stack.Volume, error) {
+	for _, v := range o.Volumes {
+		if v.Name == m.Volume {
+			return v, checkVolume(v)
+		}
+	}
+	return stack.Volume{}, refused("service %s mounts %q, which is not one of the stack's volumes", o.Service.Name, m.Volume)
+}
+
+// checkVolume refuses options with which a named volume becomes a piece of the
+// host: the local driver mounts any device or folder it is told to.
+func checkVolume(v stack.Volume) error {
+	if v.External != "" {
+		return nil
+	}
+	if v.Driver != "" && v.Driver != "local" {
+		return refused("volume %s: driver %q is not made here; make the volume yourself and name it external", v.Name, v.Driver)
+	}
+	for label := range v.Labels {
+		if strings.HasPrefix(strings.ToLower(label), labelPrefix) {
+			return refused("volume %s: labels that begin with %s are ours, not %q", v.Name, labelPrefix, label)
+		}
+	}
+	if len(v.Options) == 0 {
+		return nil
+	}
+	for key := range v.Options {
+		if key != "type" && key != "device" && key != "o" {
+			return refused("volume %s: option %q is not known", v.Name, key)
+		}
+	}
+	for _, option := range strings.Split(v.Options["o"], ",") {
+		if !tmpfsOption(option) {
+			return refused("volume %s: mount option %q is not allowed", v.Name, option)
+		}
+	}
+	if v.Options["type"] != "tmpfs" || v.Options["device"] != "tmpfs" {
+		return refused("volume %s: of the local driver's mounts only tmpfs is allowed; make the volume yourself and name it external", v.Name)
+	}
+	return nil
+}
+
+func tmpfsOption(option string) bool {
+	name, _, _ := strings.Cut(option, "=")
+	switch strings.TrimSpace(name) {
+	case "", "size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "noexec", "nosuid", "nodev", "ro", "rw":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,176 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+)
+
+// How often and how long the engine is looked at where its answer did not come
+// or somebody else was faster.
+const (
+	lookEvery = 50 * time.Millisecond
+	lookFor   = 5 * time.Second
+)
+
+// Ensure creates the container under its deterministic name, not started, with
+// its networks. A container of that name that is there already is returned as it
+// is if it was made of the same order; one of another order is replaced unless
+// it runs, and one that is not ours is an error.
+//
+// A cancellation that comes while the engine is at work is waited out, so that
+// an error means that the container is not there. Where it had to be given up
+// all the same, the container is looked for once more, and if it is there it is
+// returned with the error.
+func (e *Engine) Ensure(ctx context.Context, o pipeline.ContainerOrder) (pipeline.Container, error) {
+	if ctx.Err() != nil {
+		return pipeline.Container{}, context.Cause(ctx)
+	}
+	inherited, err := e.inheritedEntrypoint(ctx, o)
+	if err != nil {
+		return pipeline.Container{}, err
+	}
+	s, err := e.newSpec(o, inherited)
+	if err != nil {
+		return pipeline.Container{}, err
+	}
+	long, cancel := outlive(ctx, settle)
+	defer cancel()
+	if err := e.ensureVolumes(long, o); err != nil {
+		return pipeline.Container{}, err
+	}
+	c, err := e.ensure(long, s)
+	if err == nil || answered(err) {
+		return c, err
+	}
+	fresh, done := context.WithTimeout(context.WithoutCancel(ctx), lookFor)
+	defer done()
+	found, lookErr := e.appears(fresh, s.Name)
+	if lookErr != nil {
+		return pipeline.Container{}, err
+	}
+	return e.describe(found), fmt.Errorf("%s is there, but how far it got is not known: %w", s.Name, err)
+}
+
+// ensure looks, creates and connects until the container is there.
+func (e *Engine) ensure(ctx context.Context, s spec) (pipeline.Container, error) {
+	var last error
+	for deadline := time.Now().Add(lookFor); time.Now().Before(deadline); {
+		there, err := e.api.ContainerInspect(ctx, s.Name)
+		switch {
+		case cerrdefs.IsNotFound(err):
+			last = e.create(ctx, s)
+			if last != nil && !cerrdefs.IsConflict(last) {
+				return pipeline.Container{}, said(last, "create %s", s.Name)
+			}
+		case err != nil:
+			return pipeline.Container{}, said(err, "look at %s", s.Name)
+		case e.sameOrder(there, s):
+			return e.complete(ctx, there, s)
+		default:
+			if err := e.clear(ctx, there); err != nil {
+				return pipeline.Container{}, err
+			}
+		}
+		if last != nil { // in use a moment ago, not to be seen now: it comes or goes
+			if err := pause(ctx, lookEvery); err != nil {
+				return pipeline.Container{}, fmt.Errorf("create %s: %w", s.Name, err)
+			}
+		}
+	}
+	if last == nil {
+		last = pipeline.ErrConflict
+	}
+	return pipeline.Container{}, said(last, "create %s: somebody else makes and removes it", s.Name)
+}
+
+// create gives the engine the order. Where no answer came, it is there or not
+// as the engine says when asked again.
+func (e *Engine) create(ctx context.Context, s spec) error {
+	var net *network.NetworkingConfig
+	if s.First.Network != "" {
+		net = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
+			s.First.Network: s.First.endpoint(),
+		}}
+	}
+	_, err := e.api.ContainerCreate(ctx, s.Config, s.Host, net, nil, s.Name)
+	if err == nil || answered(err) || ctx.Err() != nil {
+		return err
+	}
+	look, cancel := context.WithTimeout(ctx, lookFor)
+	defer cancel()
+	if _, lookErr := e.appears(look, s.Name); lookErr != nil {
+		return err
+	}
+	return nil
+}
+
+// appears waits until a container of that name is there, or ctx ends.
+func (e *Engine) appears(ctx context.Context, name string) (container.InspectResponse, error) {
+	for {
+		there, err := e.api.ContainerInspect(ctx, name)
+		if err == nil {
+			return there, nil
+		}
+		if pauseErr := pause(ctx, lookEvery); pauseErr != nil {
+			return container.InspectResponse{}, err
+		}
+	}
+}
+
+// sameOrder reports whether the container was made here of the same spec and can
+// still be used.
+func (e *Engine) sameOrder(c container.InspectResponse, s spec) bool {
+	return e.owns(c) && c.Config.Labels[labelSpec] == s.Config.Labels[labelSpec] &&
+		c.State.Status != container.StateRemoving && c.State.Status != container.StateDead
+}
+
+// complete connects the second network if that is still to do: a crash may have
+// come between creating and connecting.
+func (e *Engine) complete(ctx context.Context, there container.InspectResponse, s spec) (pipeline.Container, error) {
+	if s.Second.Network != "" && there.NetworkSettings.Networks[s.Second.Network] == nil {
+		err := e.api.NetworkConnect(ctx, s.Second.Network, there.ID, s.Second.endpoint())
+		again, lookErr := e.api.ContainerInspect(ctx, there.ID)
+		switch {
+		case lookErr != nil:
+			return pipeline.Container{}, said(lookErr, "look at %s", s.Name)
+		case err != nil && again.NetworkSettings.Networks[s.Second.Network] == nil:
+			return e.describe(again), said(err, "connect %s to network %s", s.Name, s.Second.Network)
+		}
+		there = again
+	}
+	return e.describe(there), nil
+}
+
+// clear removes a container that has the name but is another order's.
+func (e *Engine) clear(ctx context.Context, there container.InspectResponse) error {
+	switch {
+	case !e.owns(there):
+		return said(pipeline.ErrConflict, "container %s is there and not this installation's", there.Name)
+	case there.State.Running:
+		return said(pipeline.ErrConflict, "container %s runs and was made of another order", there.Name)
+	}
+	return e.Remove(ctx, there.ID)
+}
+
+// inheritedEntrypoint asks for the image's entrypoint where the order keeps it
+// and clears the command, see config.
+func (e *Engine) inheritedEntrypoint(ctx context.Context, o pipeline.ContainerOrder) ([]string, error) {
+	if o.Service.Command == nil || len(o.Service.Command) > 0 || o.Service.Entrypoint != nil {
+		return nil, nil
+	}
+	image, err := e.api.ImageInspect(ctx, o.Image)
+	if err != nil {
+		return nil, said(err, "look at image %s", o.Image)
+	}
+	if image.Config == nil {
+		return nil, nil
+	}
+	return image.Config.Entrypoint, nil
+}

@@ -1,0 +1,137 @@
+package docker
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+)
+
+// Inspect tells all about one container of ours. An error wrapping
+// pipeline.ErrNotFound if it is gone.
+func (e *Engine) Inspect(ctx context.Context, id string) (pipeline.Container, error) {
+	c, err := e.mine(ctx, id)
+	if err != nil {
+		return pipeline.Container{}, err
+	}
+	return e.describe(c), nil
+}
+
+// List finds this installation's containers, running or not, by name.
+func (e *Engine) List(ctx context.Context, f pipeline.Filter) ([]pipeline.Container, error) {
+	args := e.containerFilter()
+	if f.AppID != "" {
+		args.Add("label", labelAppID+"="+f.AppID)
+	}
+	if f.Deployment != "" {
+		args.Add("label", labelDeployment+"="+f.Deployment)
+	}
+	list, err := e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: args})
+	if err != nil {
+		return nil, said(err, "list containers")
+	}
+	out := make([]pipeline.Container, 0, len(list))
+	for _, item := range list {
+		c, err := e.api.ContainerInspect(ctx, item.ID)
+		if cerrdefs.IsNotFound(err) {
+			continue // gone since
+		}
+		if err != nil {
+			return nil, said(err, "look at container %s", item.ID)
+		}
+		out = append(out, e.describe(c))
+	}
+	slices.SortFunc(out, func(a, b pipeline.Container) int { return cmp.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// containerFilter selects what was made here, see labelSpec.
+func (e *Engine) containerFilter() filters.Args {
+	return filters.NewArgs(
+		filters.Arg("label", labelInstallation+"="+e.installation),
+		filters.Arg("label", labelSpec),
+	)
+}
+
+// mine looks at a container and refuses one that was not made here.
+func (e *Engine) mine(ctx context.Context, id string) (container.InspectResponse, error) {
+	c, err := e.api.ContainerInspect(ctx, id)
+	if err != nil {
+		return c, said(err, "look at container %s", id)
+	}
+	if !e.owns(c) {
+		return c, refused("container %s is not this installation's", id)
+	}
+	return c, nil
+}
+
+func (e *Engine) owns(c container.InspectResponse) bool {
+	return c.Config != nil && c.Config.Labels[labelInstallation] == e.installation && c.Config.Labels[labelSpec] != ""
+}
+
+// describe translates the engine's long answer into what the pipeline asks.
+func (e *Engine) describe(c container.InspectResponse) pipeline.Container {
+	state := c.State
+	out := pipeline.Container{
+		ID:        c.ID,
+		Name:      strings.TrimPrefix(c.Name, "/"),
+		Owner:     ownerOf(c.Config.Labels),
+		Image:     c.Image,
+		Running:   state.Running && !state.Restarting,
+		Status:    string(state.Status),
+		Edge:      edgeAddress(c, e.EdgeName()),
+		ExitCode:  state.ExitCode,
+		OOM:       state.OOMKilled,
+		Restarts:  c.RestartCount,
+		Error:     state.Error,
+		StartedAt: moment(state.StartedAt),
+		EndedAt:   moment(state.FinishedAt),
+	}
+	if c.HostConfig != nil {
+		out.Always = c.HostConfig.RestartPolicy.Name == container.RestartPolicyAlways
+	}
+	if h := c.Config.Healthcheck; h != nil && len(h.Test) > 0 && h.Test[0] != "NONE" {
+		out.HasCheck = true
+	}
+	if state.Health != nil && state.Health.Status != container.NoHealthcheck {
+		out.Health = string(state.Health.Status)
+	}
+	return out
+}
+
+// edgeAddress is where the proxy reaches the container: its address while it
+// runs, and before and after that the one it is bound to have.
+func edgeAddress(c container.InspectResponse, edge string) netip.Addr {
+	if c.NetworkSettings == nil || c.NetworkSettings.Networks[edge] == nil {
+		return netip.Addr{}
+	}
+	at := c.NetworkSettings.Networks[edge]
+	if address, err := netip.ParseAddr(at.IPAddress); err == nil {
+		return address
+	}
+	if at.IPAMConfig == nil {
+		return netip.Addr{}
+	}
+	address, err := netip.ParseAddr(at.IPAMConfig.IPv4Address)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return address
+}
+
+// moment reads the engine's times; its year 1 is our zero.
+func moment(text string) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || t.Year() <= 1 {
+		return time.Time{}
+	}
+	return t.UTC()
+}

@@ -1,0 +1,153 @@
+package docker
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+)
+
+// Labels that everything made here carries as far as they apply. The first six
+// are public, see the contract.
+const (
+	labelInstallation = "dev.swingbridge.installation"
+	labelApp          = "dev.swingbridge.app"
+	labelService      = "dev.swingbridge.service"
+	labelColor        = "dev.swingbridge.color"
+	labelDeployment   = "dev.swingbridge.deployment"
+	labelCommit       = "dev.swingbridge.commit"
+	labelAppID        = "dev.swingbridge.app_id"
+	labelRepo         = "dev.swingbridge.repo"
+	labelReplica      = "dev.swingbridge.replica"
+	// labelSpec is the hash of all that a container was made of. Only
+	// containers made here have it: a container that somebody runs by hand from
+	// one of our images inherits the image's labels, but not this one.
+	labelSpec    = "dev.swingbridge.spec"
+	labelPrefix  = "dev.swingbridge."
+	labelVersion = "org.opencontainers.image.revision"
+	labelSource  = "org.opencontainers.image.source"
+)
+
+func idRule() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]{1,16}$`) }
+
+// nameRule is what the engine accepts as the name of a container or a volume.
+func nameRule() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,199}$`) }
+
+func appRule() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`) }
+
+// serviceRule keeps services to 63 characters, since their names are host names.
+func serviceRule() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$`) }
+
+// pathRule is one component of an image's repository name, without the doubled
+// separators that only some engines accept.
+func pathRule() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*$`) }
+
+func keyRule() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,99}$`) }
+
+// EdgeName is the network where the proxy reaches containers.
+func (e *Engine) EdgeName() string { return "swingbridge-edge-" + e.installation }
+
+// AppNetwork is the app's own network, where its services find each other. The
+// name of an app called "edge" is another one than the edge's.
+func (e *Engine) AppNetwork(app string) string {
+	if app == "edge" {
+		app = "app_edge" // no app's name has an underscore
+	}
+	return "swingbridge-" + app + "-" + e.installation
+}
+
+// ourNetwork reports whether a network of that name can be one of ours. It keeps
+// "host", "container:ID" and other installations' networks out of containers.
+func (e *Engine) ourNetwork(name string) bool {
+	return nameRule().MatchString(name) &&
+		strings.HasPrefix(name, "swingbridge-") && strings.HasSuffix(name, "-"+e.installation)
+}
+
+// containerName is the same for the same replica of the same service of the same
+// deployment, always.
+func (e *Engine) containerName(o pipeline.Owner, replica int) string {
+	name := strings.Join([]string{o.App, o.Service, string(o.Color), o.Deployment, e.installation}, "-")
+	if replica > 0 {
+		name += "-" + strconv.Itoa(replica)
+	}
+	return name
+}
+
+// volumeName is the engine's name of a volume that outlives deployments.
+func (e *Engine) volumeName(app, volume string) string {
+	return app + "_" + volume + "-" + e.installation
+}
+
+// imageName is the tag of what a build with that key makes.
+func (e *Engine) imageName(app, service, key string) string {
+	return "swingbridge/" + pathSafe(app) + "/" + pathSafe(service) + ":" + keySafe(key) + "-" + e.installation
+}
+
+// ourTag reports whether a tag was given by imageName, to an image of the app.
+func (e *Engine) ourTag(tag string) bool {
+	return strings.HasPrefix(tag, "swingbridge/") && strings.HasSuffix(tag, "-"+e.installation)
+}
+
+// pathSafe makes a component of a repository name. What has to be changed gets a
+// part of its hash, so that two names never become one.
+func pathSafe(name string) string {
+	if pathRule().MatchString(name) {
+		return name
+	}
+	var b strings.Builder
+	for _, r := range strings.ToLower(name) {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			b.WriteRune(r)
+		}
+	}
+	return "x" + b.String()[:min(b.Len(), 40)] + "__" + shortHash(name)
+}
+
+func keySafe(key string) string {
+	if keyRule().MatchString(key) {
+		return key
+	}
+	return "x" + shortHash(key)
+}
+
+func shortHash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:10])
+}
+
+// ours starts the labels of a thing: what Options.Labels asked for, then whose
+// installation's it is.
+func (e *Engine) ours() map[string]string {
+	labels := map[string]string{}
+	for k, v := range e.extra {
+		labels[k] = v
+	}
+	labels[labelInstallation] = e.installation
+	return labels
+}
+
+// ownerLabels are all labels of a container. Each is set even if it is empty, or
+// a label of the image would show through.
+func (e *Engine) ownerLabels(o pipeline.Owner, replica int) map[string]string {
+	labels := e.ours()
+	labels[labelApp] = o.App
+	labels[labelAppID] = o.AppID
+	labels[labelService] = o.Service
+	labels[labelColor] = string(o.Color)
+	labels[labelDeployment] = o.Deployment
+	labels[labelCommit] = o.Commit
+	labels[labelRepo] = o.Repo
+	labels[labelReplica] = strconv.Itoa(replica)
+	return labels
+}
+
+func ownerOf(labels map[string]string) pipeline.Owner {
+	return pipeline.Owner{
+		App: labels[labelApp], AppID: labels[labelAppID], Service: labels[labelService],
+		Color: pipeline.Color(labels[labelColor]), Deployment: labels[labelDeployment],
+		Commit: labels[labelCommit], Repo: labels[labelRepo],
+	}
+}

@@ -1,0 +1,318 @@
+package docker
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	mathrand "math/rand/v2"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/pipeline/stack"
+)
+
+const testLabel = "dev.swingbridge.test"
+
+// world is a fresh installation on the real engine. All that it makes is gone
+// after the test.
+type world struct {
+	*Engine
+	t     *testing.T
+	image string // the tool's image ID
+	app   pipeline.App
+	edge  pipeline.Network
+}
+
+func setup(t *testing.T) *world {
+	t.Helper()
+	return setupWith(t, Options{})
+}
+
+func setupWith(t *testing.T, o Options) *world {
+	t.Helper()
+	o.Installation = strings.ToLower(rand.Text()[:6])
+	o.Labels = map[string]string{testLabel: "1"}
+	if o.ConfigFile == "" {
+		o.ConfigFile = filepath.Join(t.TempDir(), "none.json")
+	}
+	e, err := New(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{Engine: e, t: t, app: pipeline.App{ID: pipeline.NewID(time.Now()), Name: "shop", Repo: "acme/shop"}}
+	t.Cleanup(w.cleanUp)
+	return w
+}
+
+// cleanUp removes by label whatever the installation has left.
+func (w *world) cleanUp() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	mine := filters.NewArgs(filters.Arg("label", labelInstallation+"="+w.installation))
+	containers, err := w.api.ContainerList(ctx, container.ListOptions{All: true, Filters: mine})
+	errs := []error{err}
+	for _, c := range containers {
+		errs = append(errs, w.api.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}))
+	}
+	networks, err := w.api.NetworkList(ctx, network.ListOptions{Filters: mine})
+	errs = append(errs, err)
+	for _, n := range networks {
+		errs = append(errs, w.api.NetworkRemove(ctx, n.ID))
+	}
+	volumes, err := w.api.VolumeList(ctx, volume.ListOptions{Filters: mine})
+	errs = append(errs, err)
+	for _, v := range volumes.Volumes {
+		errs = append(errs, w.api.VolumeRemove(ctx, v.Name, true))
+	}
+	images, err := w.api.ImageList(ctx, image.ListOptions{Filters: mine})
+	errs = append(errs, err)
+	for _, i := range images {
+		_, err := w.api.ImageRemove(ctx, i.ID, image.RemoveOptions{Force: true, PruneChildren: true})
+		errs = append(errs, err)
+	}
+	errs = append(errs, w.Close())
+	if err := errors.Join(errs...); err != nil {
+		w.t.Errorf("clean up: %v", err)
+	}
+}
+
+// tool compiles testdata/tool once.
+var tool = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "swingbridge-tool")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	out := filepath.Join(dir, "tool")
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", out, "./testdata/tool")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, text)
+	}
+	return os.ReadFile(out)
+})
+
+// tree is a commit in memory.
+type tree map[string]string
+
+func (tree) Commit() pipeline.Commit { return pipeline.Commit{SHA: strings.Repeat("c0ffee", 7)[:40]} }
+
+func (t tree) ReadFile(path string) ([]byte, error) {
+	content, ok := t[path]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", path, fs.ErrNotExist)
+	}
+	return []byte(content), nil
+}
+
+func (t tree) Hash(string) (string, error) { return shortHash(fmt.Sprint(map[string]string(t))), nil }
+
+func (t tree) Context(_ context.Context, b stack.Build) (io.ReadCloser, error) {
+	var buffer bytes.Buffer
+	w := tar.NewWriter(&buffer)
+	for path, content := range t {
+		if err := w.WriteHeader(&tar.Header{Name: path, Mode: 0o755, Size: int64(len(content))}); err != nil {
+			return nil, err
+		}
+		if _, err := io.WriteString(w, content); err != nil {
+			return nil, err
+		}
+	}
+	return io.NopCloser(&buffer), w.Close()
+}
+
+// commit is a tree with the tool and the given Dockerfile.
+func (w *world) commit(dockerfile string) tree {
+	w.t.Helper()
+	binary, err := tool()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return tree{"Dockerfile": dockerfile, "tool": string(binary)}
+}
+
+func (w *world) buildOrder(dockerfile, key string) pipeline.BuildOrder {
+	return pipeline.BuildOrder{
+		Owner: w.owner("web", "d1"), Key: key, Tree: w.commit(dockerfile),
+		Spec: stack.Build{Context: ".", Dockerfile: "Dockerfile"},
+	}
+}
+
+func (w *world) build(dockerfile, key string) string {
+	w.t.Helper()
+	id, _, err := w.Build(w.t.Context(), w.buildOrder(dockerfile, key), io.Discard)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return id
+}
+
+const plainDockerfile = "FROM scratch\nCOPY tool /tool\nENTRYPOINT [\"/tool\"]\n"
+
+// networks makes the edge and the app's network, on subnets that are free.
+func (w *world) networks() {
+	w.t.Helper()
+	w.image = w.build(plainDockerfile, "plain")
+	edge := w.freeNetwork(w.EdgeName(), 24)
+	edge.Isolated = true
+	edge.Range = netip.PrefixFrom(addressAt(edge.Subnet, 192), 26)
+	w.edge = w.ensureFree(edge)
+	app := w.freeNetwork(w.AppNetwork(w.app.Name), 26)
+	app.App, app.AppID = w.app.Name, w.app.ID
+	w.ensureFree(app)
+}
+
+func addressAt(p netip.Prefix, n byte) netip.Addr {
+	b := p.Addr().As4()
+	b[3] += n
+	return netip.AddrFrom4(b)
+}
+
+func (w *world) freeNetwork(name string, bits int) pipeline.Network {
+	w.t.Helper()
+	used, err := w.Subnets(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+next:
+	for range 1000 {
+		subnet := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(210 + mathrand.IntN(10)), byte(mathrand.IntN(256)), 0}), bits)
+		for _, list := range used {
+			for _, other := range list {
+				if other.Overlaps(subnet) {
+					continue next
+				}
+			}
+		}
+		return pipeline.Network{Name: name, Subnet: subnet, Gateway: addressAt(subnet, 1)}
+	}
+	w.t.Fatal("no free subnet")
+	return pipeline.Network{}
+}
+
+// ensureFree makes the network, elsewhere if a parallel test took the subnet.
+func (w *world) ensureFree(n pipeline.Network) pipeline.Network {
+	w.t.Helper()
+	for range 10 {
+		err := w.EnsureNetwork(w.t.Context(), n)
+		if err == nil {
+			return n
+		}
+		if !errors.Is(err, pipeline.ErrConflict) {
+			w.t.Fatal(err)
+		}
+		other := w.freeNetwork(n.Name, n.Subnet.Bits())
+		n.Subnet, n.Gateway = other.Subnet, other.Gateway
+		if n.Range.IsValid() {
+			n.Range = netip.PrefixFrom(addressAt(n.Subnet, 192), 26)
+		}
+	}
+	w.t.Fatal("no free subnet")
+	return n
+}
+
+func (w *world) owner(service, deployment string) pipeline.Owner {
+	return pipeline.Owner{
+		App: w.app.Name, AppID: w.app.ID, Service: service, Color: pipeline.Blue,
+		Deployment: deployment, Commit: strings.Repeat("ab", 20), Repo: w.app.Repo,
+	}
+}
+
+// order is a container order at the given last byte of the edge's subnet.
+func (w *world) order(deployment string, at byte, command ...string) pipeline.ContainerOrder {
+	return pipeline.ContainerOrder{
+		Owner: w.owner("web", deployment), Image: w.image,
+		Service: stack.Service{Name: "web", Command: command, Ports: []int{8080}, StopGrace: 10 * time.Second},
+		Edge:    pipeline.Attachment{Network: w.EdgeName(), Address: addressAt(w.edge.Subnet, at)},
+		App:     w.AppNetwork(w.app.Name),
+	}
+}
+
+func (w *world) ensure(o pipeline.ContainerOrder) pipeline.Container {
+	w.t.Helper()
+	c, err := w.Ensure(w.t.Context(), o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+// run makes and starts a container and returns it as it is then.
+func (w *world) run(o pipeline.ContainerOrder) pipeline.Container {
+	w.t.Helper()
+	c := w.ensure(o)
+	if err := w.Start(w.t.Context(), c.ID); err != nil {
+		w.t.Fatal(err)
+	}
+	return w.inspect(c.ID)
+}
+
+func (w *world) inspect(id string) pipeline.Container {
+	w.t.Helper()
+	c, err := w.Inspect(w.t.Context(), id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+// wait looks until the container is as wanted.
+func (w *world) wait(id, what string, good func(pipeline.Container) bool) pipeline.Container {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		c := w.inspect(id)
+		if good(c) {
+			return c
+		}
+		if pause(ctx, 20*time.Millisecond) != nil {
+			w.t.Fatalf("not %s: %+v", what, c)
+		}
+	}
+}
+
+// get asks a container over HTTP at its edge address, until it answers.
+func (w *world) get(c pipeline.Container, path string) string {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	defer cancel()
+	url := "http://" + netip.AddrPortFrom(c.Edge, 8080).String() + path
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err == nil {
+			body, err := io.ReadAll(response.Body)
+			response.Body.Close()
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			return string(body)
+		}
+		if pause(ctx, 20*time.Millisecond) != nil {
+			w.t.Fatalf("%s: %v", url, err)
+		}
+	}
+}
