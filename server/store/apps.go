@@ -1,0 +1,214 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+)
+
+const appColumns = `id, name, repo, repo_id, branch, compose, overlay, routes, paused, created_at, updated_at`
+
+func scanApp(r scanner) (pipeline.App, error) {
+	var a pipeline.App
+	err := r.Scan(&a.ID, &a.Name, &a.Repo, &a.RepoID, &a.Branch, jsonColumn{&a.Compose}, &a.Overlay,
+		jsonColumn{&a.Routes}, &a.Paused, timeColumn{&a.CreatedAt}, timeColumn{&a.UpdatedAt})
+	return a, err
+}
+
+// CreateApp stores a new app and gives it its id. ErrExists if its name, or
+// the host and path of one of its routes, is taken.
+func (s *Store) CreateApp(ctx context.Context, a pipeline.App) (pipeline.App, error) {
+	if err := a.Validate(); err != nil {
+		return pipeline.App{}, err
+	}
+	a.CreatedAt = s.now()
+	a.UpdatedAt = a.CreatedAt
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		id, err := s.newID(ctx, t, "apps")
+		if err != nil {
+			return err
+		}
+		a.ID = id
+		if err := checkRoutes(ctx, t, a); err != nil {
+			return err
+		}
+		compose, routes, err := appLists(a)
+		if err != nil {
+			return err
+		}
+		_, err = t.ExecContext(ctx, `insert into apps (`+appColumns+`) values (`+places(1, 11)+`)`, a.ID, a.Name, a.Repo,
+			a.RepoID, a.Branch, compose, a.Overlay, routes, a.Paused, micros(a.CreatedAt), micros(a.UpdatedAt))
+		t.changed(Change{App: a.Name, AppID: a.ID})
+		return taken(err, a)
+	})
+	if err != nil {
+		return pipeline.App{}, fmt.Errorf("create app: %w", err)
+	}
+	return a, nil
+}
+
+// UpdateApp stores what an operator changed: everything but the id. Another
+// repository forgets the old one's numeric id; another repository or branch
+// forgets the head that was seen. Pausing holds queued automatic deployments
+// back, its end lets them go.
+func (s *Store) UpdateApp(ctx context.Context, a pipeline.App) (pipeline.App, error) {
+	if err := a.Validate(); err != nil {
+		return pipeline.App{}, err
+	}
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		was, err := findApp(ctx, t, "id", a.ID)
+		if err != nil {
+			return err
+		}
+		if moved := !strings.EqualFold(a.Repo, was.Repo); moved && a.RepoID == was.RepoID {
+			a.RepoID = 0
+		}
+		a.CreatedAt, a.UpdatedAt = was.CreatedAt, s.now()
+		if err := checkRoutes(ctx, t, a); err != nil {
+			return err
+		}
+		if err := updateApp(ctx, t, a, was); err != nil {
+			return err
+		}
+		t.changed(Change{App: a.Name, AppID: a.ID})
+		if a.Paused == was.Paused {
+			return nil
+		}
+		return s.settleQueue(ctx, t, a)
+	})
+	if err != nil {
+		return pipeline.App{}, fmt.Errorf("update app: %w", err)
+	}
+	return a, nil
+}
+
+func updateApp(ctx context.Context, t *tx, a, was pipeline.App) error {
+	compose, routes, err := appLists(a)
+	if err != nil {
+		return err
+	}
+	_, err = t.ExecContext(ctx, `update apps set name = $1, repo = $2, repo_id = $3, branch = $4, compose = $5, overlay = $6,
+		routes = $7, paused = $8, updated_at = $9 where id = $10`,
+		a.Name, a.Repo, a.RepoID, a.Branch, compose, a.Overlay, routes, a.Paused, micros(a.UpdatedAt), a.ID)
+	if err != nil {
+		return taken(err, a)
+	}
+	if strings.EqualFold(a.Repo, was.Repo) && a.Branch == was.Branch {
+		return nil
+	}
+	_, err = t.ExecContext(ctx, `update apps set seen_head = '' where id = $1`, a.ID)
+	return err
+}
+
+// RemoveApp takes an app off the list; its history stays and its name is free.
+// Queued deployments end canceled, a live one retired, a stuck one failed, and
+// its addresses become free. ErrConflict while one runs: it is canceled first.
+func (s *Store) RemoveApp(ctx context.Context, id string) error {
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		a, err := findApp(ctx, t, "id", id)
+		if err != nil {
+			return err
+		}
+		open, err := openDeployments(ctx, t, id)
+		if err != nil {
+			return err
+		}
+		for _, d := range open {
+			if err := s.endForRemoval(ctx, t, d); err != nil {
+				return err
+			}
+			if err := freeAddresses(ctx, t, d.ID); err != nil {
+				return err
+			}
+		}
+		if _, err := t.ExecContext(ctx, `delete from subnets where app_id = $1`, id); err != nil {
+			return fmt.Errorf("free subnet: %w", err)
+		}
+		_, err = t.ExecContext(ctx, `update apps set removed_at = $1 where id = $2`, micros(s.now()), id)
+		t.changed(Change{App: a.Name, AppID: a.ID})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("remove app: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) endForRemoval(ctx context.Context, t *tx, d pipeline.Deployment) error {
+	m := pipeline.Move{Deployment: d.ID, From: d.State, Reason: "the app was removed", At: s.now()}
+	switch d.State {
+	case pipeline.Queued:
+		m.To = pipeline.Canceled
+	case pipeline.Live:
+		m.To = pipeline.Retired
+	case pipeline.Stuck:
+		m.To = pipeline.Failed
+	default:
+		return fmt.Errorf("deployment %s is %s: %w", d.ID, d.State, pipeline.ErrConflict)
+	}
+	return s.move(ctx, t, m)
+}
+
+// Apps lists the apps by name.
+func (s *Store) Apps(ctx context.Context) ([]pipeline.App, error) {
+	apps, err := collect(scanApp)(s.db.Read.QueryContext(ctx,
+		`select `+appColumns+` from apps where removed_at = 0 order by name`))
+	if err != nil {
+		return nil, fmt.Errorf("list apps: %w", err)
+	}
+	return apps, nil
+}
+
+// AppByName finds an app. ErrNotFound if it is not there or was removed.
+func (s *Store) AppByName(ctx context.Context, name string) (pipeline.App, error) {
+	return findApp(ctx, s.db.Read, "name", name)
+}
+
+// AppByID finds an app. ErrNotFound if it is not there or was removed.
+func (s *Store) AppByID(ctx context.Context, id string) (pipeline.App, error) {
+	return findApp(ctx, s.db.Read, "id", id)
+}
+
+func findApp(ctx context.Context, q querier, column, value string) (pipeline.App, error) {
+	a, err := scanApp(q.QueryRowContext(ctx,
+		`select `+appColumns+` from apps where `+column+` = $1 and removed_at = 0`, value))
+	return a, found(err, "app %s", value)
+}
+
+// checkRoutes refuses a host and path that another app has.
+func checkRoutes(ctx context.Context, t *tx, a pipeline.App) error {
+	apps, err := collect(scanApp)(t.QueryContext(ctx,
+		`select `+appColumns+` from apps where removed_at = 0 and id <> $1`, a.ID))
+	if err != nil {
+		return fmt.Errorf("read other apps' routes: %w", err)
+	}
+	holder := map[string]string{}
+	for _, other := range apps {
+		for _, r := range other.Routes {
+			holder[r.Host+r.Prefix()] = other.Name
+		}
+	}
+	for _, r := range a.Routes {
+		if name, is := holder[r.Host+r.Prefix()]; is {
+			return fmt.Errorf("route %s%s belongs to app %s: %w", r.Host, r.Prefix(), name, pipeline.ErrExists)
+		}
+	}
+	return nil
+}
+
+func taken(err error, a pipeline.App) error {
+	if isUnique(err) {
+		return fmt.Errorf("an app named %s: %w", a.Name, pipeline.ErrExists)
+	}
+	return err
+}
+
+func appLists(a pipeline.App) (compose, routes string, err error) {
+	if compose, err = toJSON(a.Compose); err != nil {
+		return "", "", err
+	}
+	routes, err = toJSON(a.Routes)
+	return compose, routes, err
+}

@@ -1,0 +1,80 @@
+package storetest
+
+import (
+	"testing"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+)
+
+func testHeads(t *testing.T, open Open) {
+	queueHead := func(t *testing.T, w *World, a pipeline.App, commit string, want bool) {
+		t.Helper()
+		got, err := w.QueueHead(t.Context(), a.ID, commit, "the head is newer")
+		if err != nil || got != want {
+			t.Fatalf("queue head %s: %v, %v; want %v", commit[:1], got, err, want)
+		}
+	}
+	t.Run("a head is queued unless it is there", func(t *testing.T) {
+		w := Setup(t, open)
+		a := w.App(t, "shop")
+		queueHead(t, w, a, sha("a"), true)
+		queueHead(t, w, a, sha("a"), false)
+		list, err := w.Deployments(t.Context(), pipeline.DeploymentQuery{})
+		must(t, err)
+		id := list[0].ID
+		if len(list) != 1 || list[0].Trigger != pipeline.Poll || !w.HasJob(t, id) {
+			t.Errorf("queued %+v", list)
+		}
+		for _, state := range []pipeline.State{pipeline.Running, pipeline.CuttingOver, pipeline.Watching, pipeline.Live} {
+			w.Walk(t, id, state)
+			queueHead(t, w, a, sha("a"), false)
+		}
+		if head, err := w.SeenHead(t.Context(), a.ID); err != nil || head != sha("a") {
+			t.Errorf("seen head %q, %v", head, err)
+		}
+		audit, err := w.Audit(t.Context(), pipeline.Page{})
+		must(t, err)
+		if len(audit) != 1 || audit[0].Target != id || audit[0].Detail != "the head is newer" || audit[0].Actor != "swingbridge" {
+			t.Errorf("audit %+v", audit)
+		}
+		queueHead(t, w, a, sha("b"), true)
+		w.Walk(t, id, pipeline.Retired)
+		queueHead(t, w, a, sha("a"), true)
+	})
+	t.Run("a stuck deployment's commit is there", func(t *testing.T) {
+		w := Setup(t, open)
+		a := w.App(t, "shop")
+		d := w.Queue(t, a, pipeline.Push, sha("a"))
+		w.Walk(t, d.ID, pipeline.Running, pipeline.Stuck)
+		queueHead(t, w, a, sha("a"), false)
+	})
+	t.Run("only a newer automatic deployment of the app counts as newer", func(t *testing.T) {
+		w := Setup(t, open)
+		a := w.App(t, "shop")
+		older := w.Queue(t, a, pipeline.Push, sha("a"))
+		w.Walk(t, older.ID, pipeline.Running)
+		w.Queue(t, a, pipeline.Manual, sha("b"))
+		w.Queue(t, w.App(t, "blog"), pipeline.Push, sha("c"))
+		newer := func(want bool) {
+			t.Helper()
+			if got, err := w.NewerQueued(t.Context(), older.ID); err != nil || got != want {
+				t.Errorf("newer %v, %v; want %v", got, err, want)
+			}
+		}
+		newer(false)
+		push := w.Queue(t, a, pipeline.Push, sha("d"))
+		newer(true)
+		w.Walk(t, push.ID, pipeline.Running)
+		newer(false)
+	})
+	t.Run("a subject is written later", func(t *testing.T) {
+		w := Setup(t, open)
+		d := w.Queue(t, w.App(t, "shop"), pipeline.Push, sha("a"))
+		must(t, w.SetSubject(t.Context(), d.ID, "Fix the cart"))
+		if got := w.Get(t, d.ID).Subject; got != "Fix the cart" {
+			t.Errorf("subject %q", got)
+		}
+		wantErr(t, w.SetSubject(t.Context(), "none", "x"), pipeline.ErrNotFound)
+		wantErr(t, w.SetSeenHead(t.Context(), "none", "x"), pipeline.ErrNotFound)
+	})
+}
