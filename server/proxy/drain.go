@@ -1,0 +1,44 @@
+package proxy
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// settle is how long connections that are open when the listeners close
+	// may still send a request. Shutting down at once drops requests that
+	// were just read.
+	settle = 150 * time.Millisecond
+
+	// farewell bounds the end of streams after they were asked to end.
+	farewell = 2 * time.Second
+)
+
+// drain ends serving: no new connections, then no new requests, then nothing.
+func (p *Proxy) drain(e *engine) {
+	begin := p.o.Now()
+	p.draining.Store(true) // answers now tell visitors to close the connection
+	p.stopListening()
+	_ = p.waitClosed(settle) // most visitors stay longer
+	if err := e.shutdown(); err != nil {
+		p.log.Warn("shut down the public servers", "error", err)
+	}
+	if err := p.waitClosed(p.o.Grace - settle); err != nil {
+		p.log.Warn("closing connections that are open at the end of the drain", "connections", p.conns.count())
+	}
+	e.stop()
+	if err := p.waitClosed(farewell); err != nil {
+		if err := p.conns.closeAll(); err != nil {
+			p.log.Debug("cut connections", "error", err)
+		}
+	}
+	p.log.Info("proxy stopped", "took", p.o.Now().Sub(begin))
+}
+
+// waitClosed waits until visitors have no connection open, at most for d.
+func (p *Proxy) waitClosed(d time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	return p.conns.wait(ctx)
+}

@@ -1,0 +1,196 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+)
+
+const (
+	tableFile    = "proxy.table.json"
+	lockFile     = "proxy.lock"
+	storeFolder  = "proxy" // certificates and their keys
+	defaultGrace = 20 * time.Second
+)
+
+// Options says how a proxy serves.
+type Options struct {
+	HTTP    string // address of the plain listener, empty for none
+	HTTPS   string // address of the TLS listener; empty means no TLS
+	DataDir string // table file, lock file and certificates
+
+	// ControlPlane is a built-in route: all of Host goes to Dial. An empty
+	// Host means no such route.
+	ControlPlane ControlPlane
+
+	Internal bool // certificates from an authority of our own, for tests and local networks
+	ACME     ACME // where certificates come from otherwise
+
+	// TrustedProxies are the addresses whose X-Forwarded-* headers are
+	// believed. From anyone else they are replaced.
+	TrustedProxies []netip.Prefix
+
+	AccessLog bool          // one line per request to Logger
+	Grace     time.Duration // longest drain when Run ends; 0 is 20 s
+	Logger    *slog.Logger
+	Now       func() time.Time
+}
+
+// ControlPlane says where the pages, the API and the webhooks are.
+type ControlPlane struct {
+	Host string // of SWINGBRIDGE_PUBLIC_URL
+	Dial string // address:port
+}
+
+// ACME chooses the certificate authority. The zero value is Let's Encrypt.
+type ACME struct {
+	CA    string   // directory URL
+	Roots []string // PEM files that prove the CA's own certificate
+	Email string
+}
+
+// Proxy is the data plane of one data folder. It implements pipeline.Proxy and
+// pipeline.Prover.
+type Proxy struct {
+	o       Options
+	log     *slog.Logger
+	id      string // under which Caddy's modules find this proxy
+	lock    *os.File
+	proofs  *proofs
+	control *route // the built-in route, nil if there is none
+
+	table   atomic.Pointer[table]
+	changes sync.Mutex           // serialises table changes and guards traffic
+	traffic map[string]*traffic  // by deployment id
+	save    func(t *table) error // durable when it returns; replaced in tests
+
+	http, https *listener
+	conns       conns
+	draining    atomic.Bool
+	unrouted    atomic.Uint64 // requests for a host or path nobody has
+	started     chan struct{}
+	release     sync.Once
+}
+
+var (
+	_ pipeline.Proxy  = (*Proxy)(nil)
+	_ pipeline.Prover = (*Proxy)(nil)
+)
+
+// New takes the data folder's lock and loads the routing table. It fails with
+// ErrLocked if another proxy has the folder and with ErrDamaged if the table
+// file cannot be trusted. Call Run, or Close if it is not to run after all.
+func New(o Options) (*Proxy, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	lock, err := takeLock(filepath.Join(o.DataDir, lockFile))
+	if err != nil {
+		return nil, err
+	}
+	p := &Proxy{
+		o: o, log: o.Logger, lock: lock, proofs: newProofs(o.Now),
+		traffic: map[string]*traffic{}, started: make(chan struct{}),
+	}
+	p.save = func(t *table) error { return writeTable(p.path(tableFile), t) }
+	if err := p.load(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	p.id = known().add(p)
+	return p, nil
+}
+
+func (o *Options) check() error {
+	if o.HTTP == "" && o.HTTPS == "" {
+		return errors.New("proxy: no address to listen on: set SWINGBRIDGE_HTTP")
+	}
+	if o.DataDir == "" {
+		return errors.New("proxy: no data folder: set SWINGBRIDGE_DATA")
+	}
+	o.ControlPlane.Host = canonicalHost(o.ControlPlane.Host)
+	if o.ControlPlane.Host != "" && o.ControlPlane.Dial == "" {
+		return errors.New("proxy: the control plane's host is known but not where it listens")
+	}
+	if o.Grace <= 0 {
+		o.Grace = defaultGrace
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return nil
+}
+
+// load reads the table file and makes the built-in route.
+func (p *Proxy) load() error {
+	seq, entries, err := readTable(p.path(tableFile))
+	if err != nil {
+		return err
+	}
+	t := &table{seq: seq, apps: map[string]*entry{}, hosts: map[string][]*route{}}
+	for _, e := range entries {
+		if t, err = t.with(p.entry(e)); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrDamaged, p.path(tableFile), err)
+		}
+	}
+	p.table.Store(t)
+	if p.o.ControlPlane.Host == "" {
+		return nil
+	}
+	if routes := t.hosts[p.o.ControlPlane.Host]; len(routes) > 0 {
+		p.log.Warn("an app's route has the control plane's host and is not reachable",
+			"host", p.o.ControlPlane.Host, "app", routes[0].entry.App)
+	}
+	own := &entry{Entry: pipeline.Entry{App: "swingbridge"}, traffic: newTraffic("", p.o.Now)}
+	p.control = &route{host: p.o.ControlPlane.Host, prefix: "/", entry: own}
+	p.control.targets = []*target{{dial: p.o.ControlPlane.Dial}}
+	return nil
+}
+
+func (p *Proxy) path(name string) string { return filepath.Join(p.o.DataDir, name) }
+
+// Started is closed once visitors are served.
+func (p *Proxy) Started() <-chan struct{} { return p.started }
+
+// Close gives back what New took. Run does it too.
+func (p *Proxy) Close() error {
+	var err error
+	p.release.Do(func() {
+		known().remove(p.id)
+		err = p.lock.Close() // the lock goes with the descriptor
+	})
+	return err
+}
+
+// Run serves until ctx ends. Then it stops accepting, lets what is in flight
+// end within Options.Grace, closes what is left, and returns.
+func (p *Proxy) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, p.Close()) }()
+	if err := p.listen(ctx); err != nil {
+		return err
+	}
+	engine, err := startCaddy(p)
+	if err != nil {
+		p.stopListening()
+		return err
+	}
+	p.log.Info("proxy serves", "http", p.http.address(), "https", p.https.address(), "apps", len(p.table.Load().apps))
+	close(p.started)
+	<-ctx.Done()
+	p.drain(engine)
+	return nil
+}
