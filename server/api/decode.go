@@ -50,22 +50,22 @@ func decodeOptional(w http.ResponseWriter, r *http.Request, value any) error {
 	return decode(w, r, value)
 }
 
-func unsupported(detail string) Problem {
-	return Problem{Status: http.StatusUnsupportedMediaType, Code: CodeMediaType, Detail: detail}
+func unsupported(detail string) error {
+	return problemError{Problem{Status: http.StatusUnsupportedMediaType, Code: CodeMediaType, Detail: detail}}
 }
 
 // badBody says what is wrong with a body, naming the field where there is one.
-func badBody(err error) Problem {
+func badBody(err error) error {
 	var (
 		tooLarge  *http.MaxBytesError
 		wrongType *json.UnmarshalTypeError
 	)
 	switch {
 	case errors.As(err, &tooLarge):
-		return Problem{
+		return problemError{Problem{
 			Status: http.StatusRequestEntityTooLarge, Code: CodeTooLarge,
 			Detail: fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit),
-		}
+		}}
 	case errors.As(err, &wrongType):
 		return invalid(wrongType.Field, fmt.Sprintf("%q cannot be a %s", wrongType.Field, wrongType.Value))
 	}
@@ -75,12 +75,14 @@ func badBody(err error) Problem {
 		if unquoteErr != nil {
 			field = quoted
 		}
-		return Problem{
+		return problemError{Problem{
 			Status: http.StatusUnprocessableEntity, Code: CodeUnknownField, Field: field,
 			Detail: fmt.Sprintf("there is no field %q here", field),
-		}
+		}}
 	}
-	return Problem{Status: http.StatusBadRequest, Code: CodeBadJSON, Detail: "the body is not a JSON object: " + err.Error()}
+	return problemError{Problem{
+		Status: http.StatusBadRequest, Code: CodeBadJSON, Detail: "the body is not a JSON object: " + err.Error(),
+	}}
 }
 
 const (

@@ -41,8 +41,10 @@ const (
 	CodeInternal     = "internal"
 )
 
-// Error makes a problem usable as an error inside the package.
-func (p Problem) Error() string { return p.Detail }
+// problemError is a problem on its way to the answer.
+type problemError struct{ Problem }
+
+func (p problemError) Error() string { return p.Detail }
 
 // WriteProblem answers with the problem; Type and Title are filled in.
 func WriteProblem(w http.ResponseWriter, p Problem) {
@@ -60,9 +62,9 @@ func WriteProblem(w http.ResponseWriter, p Problem) {
 // fail answers with what the error means to a client. What it does not know is
 // logged and not told.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
-	var known Problem
+	var known problemError
 	if errors.As(err, &known) {
-		WriteProblem(w, known)
+		WriteProblem(w, known.Problem)
 		return
 	}
 	if p, ok := meaning(err); ok {
@@ -100,8 +102,8 @@ func meaning(err error) (Problem, bool) {
 	return Problem{}, false
 }
 
-func invalid(field, detail string) Problem {
-	return Problem{Status: http.StatusUnprocessableEntity, Code: CodeInvalid, Detail: detail, Field: field}
+func invalid(field, detail string) error {
+	return problemError{Problem{Status: http.StatusUnprocessableEntity, Code: CodeInvalid, Detail: detail, Field: field}}
 }
 
 // write answers with JSON.
