@@ -3,7 +3,6 @@ package server_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/server/api"
+	"github.com/swingbridge/swingbridge/server/auth"
 )
 
 // memory is a store and the commands in one, and counts what would write.
@@ -50,6 +50,16 @@ func (m *memory) Apps(context.Context) ([]pipeline.App, error) {
 func (m *memory) AppByName(_ context.Context, name string) (pipeline.App, error) {
 	defer m.lock()()
 	return m.app(name)
+}
+
+func (m *memory) AppByID(_ context.Context, id string) (pipeline.App, error) {
+	defer m.lock()()
+	for _, a := range m.apps {
+		if a.ID == id {
+			return a, nil
+		}
+	}
+	return pipeline.App{}, fmt.Errorf("app %q: %w", id, pipeline.ErrNotFound)
 }
 
 func (m *memory) app(name string) (pipeline.App, error) {
@@ -378,11 +388,11 @@ type bus struct {
 
 type event struct {
 	ID         uint64
+	Kind       string
 	App        string
 	Deployment string
 	State      string
 	At         time.Time
-	Kind       string
 }
 
 func (b *bus) Subscribe(ctx context.Context) <-chan event {
@@ -416,8 +426,6 @@ func (b *bus) publish(e event) {
 // doors knows four tokens, which are sessions as well.
 type doors struct{}
 
-var errNobody = errors.New("nobody")
-
 func (doors) Identify(r *http.Request) (pipeline.Actor, error) {
 	token, isBearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if cookie, err := r.Cookie("swingbridge_session"); err == nil && !isBearer {
@@ -427,9 +435,9 @@ func (doors) Identify(r *http.Request) (pipeline.Actor, error) {
 	case "viewer", "deployer", "admin":
 		return pipeline.Actor{Name: "token-" + token, From: r.RemoteAddr, Role: pipeline.Role(token)}, nil
 	case "later":
-		return pipeline.Actor{}, fmt.Errorf("database: %w", pipeline.ErrUnreachable)
+		return pipeline.Actor{}, errDown
 	}
-	return pipeline.Actor{}, errNobody
+	return pipeline.Actor{}, auth.ErrUnauthorized
 }
 
 var (

@@ -10,13 +10,14 @@ import (
 
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/server/api"
+	"github.com/swingbridge/swingbridge/server/auth"
 )
 
 // Identifier says who makes a request, by its Authorization header or its
 // session cookie.
 type Identifier interface {
-	// Identify returns an error if nobody is identified; one that wraps
-	// pipeline.ErrUnreachable if that could not be found out.
+	// Identify returns auth.ErrUnauthorized if nobody is identified, another
+	// error if that could not be found out.
 	Identify(r *http.Request) (pipeline.Actor, error)
 }
 
@@ -71,7 +72,7 @@ func hasBearer(r *http.Request) bool {
 
 // refuse answers a request by nobody: programs learn that, people sign in.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(err, pipeline.ErrUnreachable) {
+	if !errors.Is(err, auth.ErrUnauthorized) {
 		s.logger.ErrorContext(r.Context(), "identify", "error", err)
 		api.WriteProblem(w, api.Problem{
 			Status: http.StatusServiceUnavailable, Code: api.CodeUnavailable, Detail: "tokens cannot be checked now",

@@ -231,8 +231,8 @@ func TestEvents_NothingIsMissedOnceConnected(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	in, _ := open(t, w.serve(t, nil).URL, "/api/v1/events")
-	w.bus.publish(event{Kind: "deployment", App: "shop", Deployment: "d1", State: "live", At: w.memory.now()})
-	w.bus.publish(event{Kind: "app", App: "shop", At: w.memory.now()})
+	w.bus.publish(event{Kind: "deployment", App: "a1", Deployment: "d1", State: "live", At: w.memory.now()})
+	w.bus.publish(event{Kind: "app", App: "a1", At: w.memory.now()})
 	want := `{"id":1,"kind":"deployment","app":"shop","deployment":"d1","state":"live","at":"2026-03-01T11:00:00.005Z"}`
 	if got := next(t, in); len(got) != 1 || got[0] != (sent{"", "1", want}) {
 		t.Errorf("first event is %q", got)

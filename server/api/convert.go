@@ -102,8 +102,8 @@ func tokenJSON(t pipeline.Token) Token {
 	}
 }
 
-func changeJSON(e Event) Change {
-	return Change{ID: e.ID, Kind: e.Kind, App: e.App, Deployment: e.Deployment, State: e.State, At: e.At.UTC()}
+func changeJSON(e Event, app string) Change {
+	return Change{ID: e.ID, Kind: e.Kind, App: app, Deployment: e.Deployment, State: e.State, At: e.At.UTC()}
 }
 
 // filled makes an empty list of no list, so that JSON says [] and not null.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -24,7 +25,7 @@ func (a *API) Events(w http.ResponseWriter, r *http.Request) {
 			if !open {
 				return // too slow, or the server ends: the client comes again
 			}
-			data, err := json.Marshal(changeJSON(e))
+			data, err := json.Marshal(changeJSON(e, a.appName(r.Context(), e)))
 			if err != nil {
 				a.logger.ErrorContext(r.Context(), "write event", "error", err)
 				return
@@ -40,4 +41,19 @@ func (a *API) Events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// appName is what people call the app that an event is about. One that is gone
+// for good is told by its id.
+func (a *API) appName(ctx context.Context, e Event) string {
+	if e.App == "" {
+		return ""
+	}
+	if app, err := a.store.AppByID(ctx, e.App); err == nil {
+		return app.Name
+	}
+	if d, err := a.store.Deployment(ctx, e.Deployment); err == nil {
+		return d.AppName
+	}
+	return e.App
 }

@@ -13,6 +13,7 @@ import (
 type Apps interface {
 	Apps(ctx context.Context) ([]pipeline.App, error)
 	AppByName(ctx context.Context, name string) (pipeline.App, error)
+	AppByID(ctx context.Context, id string) (pipeline.App, error)
 	EnvVars(ctx context.Context, appID string) ([]pipeline.EnvVar, error)
 }
 
@@ -120,11 +121,11 @@ func FollowLogOf[C ~struct {
 // Event is a change that the server tells of.
 type Event struct {
 	ID         uint64
-	App        string
-	Deployment string
-	State      string
+	Kind       string // app or deployment
+	App        string // id
+	Deployment string // id, empty if it is about the app
+	State      string // the deployment's new state
 	At         time.Time
-	Kind       string
 }
 
 // Subscribe yields events from the moment of the call until ctx ends or the
@@ -135,11 +136,11 @@ type Subscribe func(ctx context.Context) iter.Seq[Event]
 // bus closes its channel when ctx ends.
 func SubscribeOf[E ~struct {
 	ID         uint64
+	Kind       string
 	App        string
 	Deployment string
 	State      string
 	At         time.Time
-	Kind       string
 }](subscribe func(ctx context.Context) <-chan E) Subscribe {
 	return func(ctx context.Context) iter.Seq[Event] {
 		events := subscribe(ctx)
