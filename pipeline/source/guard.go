@@ -10,28 +10,78 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
-// guarded returns a reader of the same pack that fails as soon as the pack
-// announces more or larger objects than allowed: a few kilobytes can unpack to
-// gigabytes, and the indexer holds whole objects in memory. The returned
-// function must be called; it ends the check and tells what it found.
-func guarded(pack io.Reader, l Limits) (io.Reader, func() error) {
+// guard hands a pack on after it was looked at. A few kilobytes can announce
+// gigabytes, and the indexer allocates what is announced: the number of objects
+// at once, then each object whole. So nothing reaches it that was not seen to
+// be within the limits.
+type guard struct {
+	src  io.Reader
+	in   *io.PipeWriter // to the inspection
+	done chan struct{}  // closed when it ended
+	err  error          // an ErrTooLarge that it found; read after done
+
+	ready []byte // inspected
+	held  []byte // given to the inspection, which may not be through with it
+	spare []byte
+	end   error // of src
+}
+
+// newGuard starts the inspection of a pack; stop ends it.
+func newGuard(pack io.Reader, l Limits) *guard {
 	pr, pw := io.Pipe()
-	done := make(chan error, 1)
+	g := &guard{src: pack, in: pw, done: make(chan struct{})}
 	go func() {
+		defer close(g.done)
 		err := inspect(pr, l)
-		// A pack that cannot be parsed is the indexer's to report.
 		if errors.Is(err, ErrTooLarge) {
+			g.err = err
 			pr.CloseWithError(err)
-		} else {
-			_, _ = io.Copy(io.Discard, pr)
-			err = nil
+			return
 		}
-		done <- err
+		// A pack that cannot be parsed is the indexer's to report.
+		_, _ = io.Copy(io.Discard, pr)
 	}()
-	return io.TeeReader(pack, pw), func() error {
-		pw.Close()
-		return <-done
+	return g
+}
+
+// stop waits for the inspection and tells what it found.
+func (g *guard) stop() error {
+	g.in.Close()
+	<-g.done
+	return g.err
+}
+
+// Read implements io.Reader. That the inspection took a chunk says that it is
+// through with the one before it.
+func (g *guard) Read(p []byte) (int, error) {
+	for len(g.ready) == 0 {
+		if g.end != nil {
+			return 0, g.end
+		}
+		next := g.spare
+		if next == nil {
+			next = make([]byte, 32<<10)
+		}
+		n, err := g.src.Read(next[:cap(next)])
+		if _, werr := g.in.Write(next[:n]); werr != nil {
+			g.end, g.held = werr, nil
+			continue
+		}
+		if n > 0 {
+			g.ready, g.held, g.spare = g.held, next[:n], g.held
+		}
+		if err != nil {
+			g.end = err
+			if large := g.stop(); large != nil {
+				g.ready, g.end = nil, large
+				continue
+			}
+			g.ready = append(g.ready[:len(g.ready):len(g.ready)], g.held...)
+		}
 	}
+	n := copy(p, g.ready)
+	g.ready = g.ready[n:]
+	return n, nil
 }
 
 // largeError is an ErrTooLarge with its reason.

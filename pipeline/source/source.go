@@ -48,7 +48,7 @@ type Options struct {
 type Limits struct {
 	Pack    int64 // bytes of one fetch on the wire; 4 GiB
 	Object  int64 // bytes of one object unpacked; 512 MiB
-	Objects int64 // objects in one fetch; 20 million
+	Objects int64 // objects in one fetch; 4 million
 	Files   int   // entries in a commit's tree; 500,000
 	Context int64 // bytes of a build context; 8 GiB
 }
@@ -61,7 +61,7 @@ func (l Limits) orDefault() Limits {
 	}
 	set(&l.Pack, 4<<30)
 	set(&l.Object, 512<<20)
-	set(&l.Objects, 20_000_000)
+	set(&l.Objects, 4_000_000)
 	set(&l.Context, 8<<30)
 	if l.Files <= 0 {
 		l.Files = 500_000

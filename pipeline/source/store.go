@@ -216,9 +216,9 @@ func (st *store) known(n int) []plumbing.Hash {
 
 // unpack writes a pack into the store.
 func (st *store) unpack(ctx context.Context, pack io.Reader, l Limits) error {
-	r, found := guarded(pack, l)
-	err := packfile.UpdateObjectStorage(st.Storage, r)
-	if large := found(); large != nil {
+	g := newGuard(pack, l)
+	err := packfile.UpdateObjectStorage(st.Storage, g)
+	if large := g.stop(); large != nil {
 		return large
 	}
 	if err == nil {

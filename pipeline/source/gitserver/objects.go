@@ -95,6 +95,9 @@ func (r *Repo) object(t plumbing.ObjectType, content []byte) (string, error) {
 	if err := w.Close(); err != nil {
 		return "", fmt.Errorf("write %s: %w", t, err)
 	}
+	if r.st.HasEncodedObject(o.Hash()) == nil {
+		return o.Hash().String(), nil
+	}
 	h, err := r.st.SetEncodedObject(o)
 	if err != nil {
 		return "", fmt.Errorf("write %s: %w", t, err)
