@@ -76,6 +76,7 @@ func base64Forms(v string) []string {
 // masker replaces the forms of secrets in a stream.
 type masker struct {
 	forms   [256][]string // by first byte
+	begins  [1024]uint64  // a bit for each two bytes that a form begins with: most of a log is passed over by it
 	held    []byte        // the end of the stream that may be the beginning of a form
 	covered int           // how many bytes of held a form that began before them covers
 }
@@ -86,6 +87,8 @@ func newMasker(secrets []string) *masker {
 		for _, f := range Forms(s) {
 			if same := m.forms[f[0]]; !slices.Contains(same, f) {
 				m.forms[f[0]] = append(same, f)
+				word, bit := pair(f[0], f[1])
+				m.begins[word] |= bit
 			}
 		}
 	}
@@ -109,7 +112,10 @@ func (m *masker) scan(final bool) []byte {
 	out := make([]byte, 0, len(m.held))
 	i, end := 0, m.covered
 	for ; i < len(m.held); i++ {
-		length, partial := m.match(m.held[i:])
+		length, partial := 0, 0
+		if m.mayBegin(m.held[i:]) {
+			length, partial = m.match(m.held[i:])
+		}
 		if partial > 0 && !final {
 			break
 		}
@@ -130,6 +136,16 @@ func (m *masker) scan(final bool) []byte {
 	m.held = append(m.held[:0], m.held[i:]...)
 	return out
 }
+
+func (m *masker) mayBegin(p []byte) bool {
+	if len(p) < 2 {
+		return true
+	}
+	word, bit := pair(p[0], p[1])
+	return m.begins[word]&bit != 0
+}
+
+func pair(a, b byte) (word int, bit uint64) { return int(a)<<2 | int(b)>>6, 1 << (b & 63) }
 
 // match returns how many bytes at the beginning of p are a form, and how many
 // are all of p and could become one.
