@@ -35,7 +35,7 @@ func TestAPI_EveryAnswerIsAsDescribed(t *testing.T) {
 		{method: "POST", path: "/apps", body: newApp, status: 201},
 		{method: "POST", path: "/apps", body: newApp, status: 409, code: "exists"},
 		{method: "POST", path: "/apps", body: `{"name":"Shop!"}`, status: 422, code: "invalid"},
-		{method: "POST", path: "/apps", body: `{"nmae":"shop"}`, status: 422, code: "unknown_field", field: "nmae"},
+		{method: "POST", path: "/apps", body: `{"nickname":"shop"}`, status: 422, code: "unknown_field", field: "nickname"},
 		{method: "POST", path: "/apps", body: `{"routes":[{"hots":"x"}]}`, status: 422, code: "unknown_field", field: "hots"},
 		{method: "POST", path: "/apps", body: `{"paused":"yes"}`, status: 422, code: "invalid", field: "paused"},
 		{method: "POST", path: "/apps", body: `{"name":`, status: 400, code: "bad_json"},

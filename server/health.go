@@ -49,8 +49,7 @@ func (p *part) state(ctx context.Context) partState {
 	if !p.asked.IsZero() && p.now().Sub(p.asked) < every {
 		return p.last
 	}
-	// Not the request's own end: the next one gets this answer too.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTime)
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	p.last = partState{OK: true, Needed: p.Needed}
 	if err := p.Check.Check(ctx); err != nil {
@@ -69,10 +68,12 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 // readyz says which parts answer, each under its name, and whether those that
 // are needed do.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	// Not the request's own end: the next one gets the same answers.
+	ctx := context.WithoutCancel(r.Context())
 	states := make([]partState, len(s.parts))
 	var asking sync.WaitGroup
 	for i, p := range s.parts {
-		asking.Go(func() { states[i] = p.state(r.Context()) })
+		asking.Go(func() { states[i] = p.state(ctx) })
 	}
 	asking.Wait()
 	ready, body := !s.streams.ended(), map[string]any{}

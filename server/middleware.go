@@ -40,25 +40,27 @@ func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun, id := s.now(), pipeline.NewID(s.now())
 		t := &trace{route: "none"}
+		ctx := context.WithValue(r.Context(), traceKey{}, t)
 		out := &answer{ResponseWriter: w, control: http.NewResponseController(w)}
 		out.Header().Set("X-Request-Id", id)
 		// Deferred, so that an aborted answer is written down as well.
 		defer func() {
 			took := s.now().Sub(begun)
 			s.metrics.request(t.route, out.code(), took)
-			s.logger.LogAttrs(r.Context(), slog.LevelInfo, "request",
+			s.logger.LogAttrs(ctx, slog.LevelInfo, "request",
 				slog.String("id", id), slog.String("method", r.Method), slog.String("path", r.URL.Path),
 				slog.String("route", t.route), slog.Int("status", out.code()), slog.Int64("bytes", out.bytes),
 				slog.Duration("took", took), slog.String("from", r.RemoteAddr), slog.String("by", t.actor))
 			out.arm() // what the server itself sends after the handler
 		}()
-		next.ServeHTTP(out, r.WithContext(context.WithValue(r.Context(), traceKey{}, t)))
+		next.ServeHTTP(out, r.WithContext(ctx))
 	})
 }
 
 // recovers keeps one request's panic from the others.
 func (s *Server) recovers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := r.Context()
 		defer func() {
 			cause := recover()
 			if cause == nil {
@@ -67,7 +69,7 @@ func (s *Server) recovers(next http.Handler) http.Handler {
 			if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(cause)
 			}
-			s.logger.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "cause", cause, "stack", string(debug.Stack()))
+			s.logger.ErrorContext(ctx, "panic", "path", r.URL.Path, "cause", cause, "stack", string(debug.Stack()))
 			if out, ok := w.(*answer); ok && out.status != 0 {
 				panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 			}

@@ -85,10 +85,10 @@ type Commands interface {
 
 // LogFiles reads the logs of deployments by byte offset.
 type LogFiles interface {
-	// ReadAt returns at most max bytes from the offset on; none, or io.EOF, at
+	// ReadAt returns at most limit bytes from the offset on; none, or io.EOF, at
 	// the end. A deployment without a log yet is an error that wraps
 	// fs.ErrNotExist or pipeline.ErrNotFound, or has size 0.
-	ReadAt(deployment string, offset int64, max int) ([]byte, error)
+	ReadAt(deployment string, offset int64, limit int) ([]byte, error)
 	Size(deployment string) (int64, error)
 }
 
