@@ -18,7 +18,7 @@ func (e *Engine) checkOrder(o pipeline.ContainerOrder) error {
 		return refused("service %q is ordered as %q", name, o.Owner.Service)
 	case o.Owner.Color != pipeline.Blue && o.Owner.Color != pipeline.Green:
 		return refused("color %q is none", o.Owner.Color)
-	case !keyRule().MatchString(o.Owner.Deployment):
+	case !isKey(o.Owner.Deployment):
 		return refused("deployment id %q", o.Owner.Deployment)
 	case o.Replica < 0:
 		return refused("replica %d", o.Replica)
@@ -37,9 +37,24 @@ func (e *Engine) checkOrder(o pipeline.ContainerOrder) error {
 			return refused("service %s: labels that begin with %s are ours, not %q", name, labelPrefix, label)
 		}
 	}
-	limits := o.Service.Limits
-	if limits.Memory < 0 || limits.MemoryReservation < 0 || limits.CPUs < 0 || limits.Pids < 0 {
-		return refused("service %s: a limit is below zero", name)
+	return checkHost(o.Service)
+}
+
+// checkHost looks at what becomes part of the container's HostConfig.
+func checkHost(svc stack.Service) error {
+	limits := svc.Limits
+	if limits.Memory < 0 || limits.MemoryReservation < 0 || limits.Pids < 0 || !(limits.CPUs >= 0 && limits.CPUs < 1e6) {
+		return refused("service %s: limits %+v", svc.Name, limits)
+	}
+	for target, options := range svc.Tmpfs {
+		if !strings.HasPrefix(target, "/") {
+			return refused("service %s: tmpfs %q is not an absolute path", svc.Name, target)
+		}
+		for _, option := range strings.Split(options, ",") {
+			if !tmpfsOption(option) && option != "exec" {
+				return refused("service %s: tmpfs option %q is not allowed", svc.Name, option)
+			}
+		}
 	}
 	return nil
 }
@@ -48,11 +63,11 @@ func (e *Engine) checkOrder(o pipeline.ContainerOrder) error {
 // a host name.
 func checkOwner(o pipeline.Owner) error {
 	switch {
-	case !appRule().MatchString(o.App):
+	case !isApp(o.App):
 		return refused("app name %q", o.App)
 	case o.AppID == "":
 		return refused("app %s has no id", o.App)
-	case !serviceRule().MatchString(o.Service):
+	case !isService(o.Service):
 		return refused("service name %q", o.Service)
 	}
 	return nil
@@ -70,7 +85,7 @@ func (e *Engine) mounts(o pipeline.ContainerOrder) ([]mount.Mount, error) {
 		if source == "" {
 			source = e.volumeName(o.Owner.App, volume.Name)
 		}
-		if !nameRule().MatchString(source) {
+		if !isName(source) {
 			return nil, refused("service %s: %q is not the name of a volume", o.Service.Name, source)
 		}
 		if !strings.HasPrefix(m.Target, "/") {
@@ -126,6 +141,7 @@ func checkVolume(v stack.Volume) error {
 	return nil
 }
 
+// tmpfsOption leaves out, above all, what would make another kind of mount of it.
 func tmpfsOption(option string) bool {
 	name, _, _ := strings.Cut(option, "=")
 	switch strings.TrimSpace(name) {

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -84,10 +85,7 @@ func (e *Engine) ensure(ctx context.Context, s spec) (pipeline.Container, error)
 			}
 		}
 	}
-	if last == nil {
-		last = pipeline.ErrConflict
-	}
-	return pipeline.Container{}, said(last, "create %s: somebody else makes and removes it", s.Name)
+	return pipeline.Container{}, conflict(errors.New("somebody else makes and removes it"), "create %s", s.Name)
 }
 
 // create gives the engine the order. Where no answer came, it is there or not
@@ -152,9 +150,9 @@ func (e *Engine) complete(ctx context.Context, there container.InspectResponse, 
 func (e *Engine) clear(ctx context.Context, there container.InspectResponse) error {
 	switch {
 	case !e.owns(there):
-		return said(pipeline.ErrConflict, "container %s is there and not this installation's", there.Name)
+		return conflict(errors.New("it is not this installation's"), "container %s is there", there.Name)
 	case there.State.Running:
-		return said(pipeline.ErrConflict, "container %s runs and was made of another order", there.Name)
+		return conflict(errors.New("it was made of another order"), "container %s runs", there.Name)
 	}
 	return e.Remove(ctx, there.ID)
 }

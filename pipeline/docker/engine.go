@@ -56,7 +56,7 @@ type Info struct {
 // New makes the adapter. The engine need not answer yet: what it speaks is
 // agreed on at the first call that reaches it.
 func New(ctx context.Context, o Options) (*Engine, error) {
-	if !idRule().MatchString(o.Installation) {
+	if !isInstallation(o.Installation) {
 		return nil, fmt.Errorf("%w installation id %q", pipeline.ErrInvalid, o.Installation)
 	}
 	opts, err := clientOptions(o)

@@ -45,6 +45,11 @@ func said(err error, format string, args ...any) error {
 	return out
 }
 
+// conflict is an error about what somebody else made or has.
+func conflict(err error, format string, args ...any) error {
+	return &engineError{what: fmt.Sprintf(format, args...), err: err, kind: pipeline.ErrConflict}
+}
+
 // refused is an order that this package does not carry out.
 func refused(format string, args ...any) error {
 	return fmt.Errorf("%w order: %w", pipeline.ErrInvalid, fmt.Errorf(format, args...))

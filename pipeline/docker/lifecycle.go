@@ -45,7 +45,9 @@ func (e *Engine) Start(ctx context.Context, id string) error {
 	}
 }
 
-// SetRestart sets the restart policy: always while live, no otherwise.
+// SetRestart sets the restart policy: always while live, no otherwise. The engine
+// refuses in the moments in which a container that keeps ending is between two
+// lives; those are waited out.
 func (e *Engine) SetRestart(ctx context.Context, id string, always bool) error {
 	if _, err := e.mine(ctx, id); err != nil {
 		return err
@@ -54,8 +56,15 @@ func (e *Engine) SetRestart(ctx context.Context, id string, always bool) error {
 	if always {
 		policy = container.RestartPolicyAlways
 	}
-	_, err := e.api.ContainerUpdate(ctx, id, container.UpdateConfig{RestartPolicy: container.RestartPolicy{Name: policy}})
-	return said(err, "set the restart policy of %s to %s", id, policy)
+	change := container.UpdateConfig{RestartPolicy: container.RestartPolicy{Name: policy}}
+	look, cancel := context.WithTimeout(ctx, lookFor)
+	defer cancel()
+	for {
+		_, err := e.api.ContainerUpdate(ctx, id, change)
+		if !cerrdefs.IsInternal(err) || pause(look, lookEvery) != nil {
+			return said(err, "set the restart policy of %s to %s", id, policy)
+		}
+	}
 }
 
 // Stop sends the container's own signal and waits its grace, then kills it. Both

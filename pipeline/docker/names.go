@@ -31,21 +31,25 @@ const (
 	labelSource  = "org.opencontainers.image.source"
 )
 
-func idRule() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]{1,16}$`) }
+func isInstallation(s string) bool { return len(s) <= 16 && fits(s, `^[a-z0-9]+$`) }
 
-// nameRule is what the engine accepts as the name of a container or a volume.
-func nameRule() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,199}$`) }
+// isName reports whether the engine accepts it as the name of a container, a
+// network or a volume.
+func isName(s string) bool { return len(s) <= 200 && fits(s, `^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`) }
 
-func appRule() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`) }
+func isApp(s string) bool { return len(s) <= 31 && fits(s, `^[a-z][a-z0-9-]*$`) }
 
-// serviceRule keeps services to 63 characters, since their names are host names.
-func serviceRule() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$`) }
+// isService keeps services to 63 characters, since their names are host names.
+func isService(s string) bool { return len(s) <= 63 && fits(s, `^[a-zA-Z0-9][a-zA-Z0-9._-]*$`) }
 
-// pathRule is one component of an image's repository name, without the doubled
-// separators that only some engines accept.
-func pathRule() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*$`) }
+// isPath reports whether it can be a component of an image's repository name as
+// it is; doubled separators, which only some engines accept, are left to us.
+func isPath(s string) bool { return len(s) <= 63 && fits(s, `^[a-z0-9]+([._-][a-z0-9]+)*$`) }
 
-func keyRule() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,99}$`) }
+// isKey reports whether it can be the beginning of a tag as it is.
+func isKey(s string) bool { return len(s) <= 100 && fits(s, `^[a-zA-Z0-9_][a-zA-Z0-9_.-]*$`) }
+
+func fits(s, pattern string) bool { return regexp.MustCompile(pattern).MatchString(s) }
 
 // EdgeName is the network where the proxy reaches containers.
 func (e *Engine) EdgeName() string { return "swingbridge-edge-" + e.installation }
@@ -62,7 +66,7 @@ func (e *Engine) AppNetwork(app string) string {
 // ourNetwork reports whether a network of that name can be one of ours. It keeps
 // "host", "container:ID" and other installations' networks out of containers.
 func (e *Engine) ourNetwork(name string) bool {
-	return nameRule().MatchString(name) &&
+	return isName(name) &&
 		strings.HasPrefix(name, "swingbridge-") && strings.HasSuffix(name, "-"+e.installation)
 }
 
@@ -94,7 +98,7 @@ func (e *Engine) ourTag(tag string) bool {
 // pathSafe makes a component of a repository name. What has to be changed gets a
 // part of its hash, so that two names never become one.
 func pathSafe(name string) string {
-	if pathRule().MatchString(name) {
+	if isPath(name) {
 		return name
 	}
 	var b strings.Builder
@@ -107,7 +111,7 @@ func pathSafe(name string) string {
 }
 
 func keySafe(key string) string {
-	if keyRule().MatchString(key) {
+	if isKey(key) {
 		return key
 	}
 	return "x" + shortHash(key)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/filters"
@@ -39,16 +40,30 @@ func (e *Engine) EnsureNetwork(ctx context.Context, n pipeline.Network) error {
 	}
 	// Somebody was faster, or no answer came: what is there decides. Two of one
 	// name cannot come to be, since the second one's subnet is taken.
-	fresh, done := context.WithTimeout(context.WithoutCancel(ctx), lookFor)
-	defer done()
-	there, lookErr := e.api.NetworkInspect(fresh, n.Name, network.InspectOptions{})
-	if lookErr == nil {
+	there, lookErr := e.networkAppears(ctx, n.Name)
+	switch {
+	case lookErr == nil:
 		return e.sameNetwork(there, n)
-	}
-	if strings.Contains(err.Error(), "overlaps") {
-		return errors.Join(pipeline.ErrConflict, said(err, "make network %s: subnet %s is in use", n.Name, n.Subnet))
+	case strings.Contains(err.Error(), "overlaps"):
+		return conflict(err, "make network %s: subnet %s is in use", n.Name, n.Subnet)
 	}
 	return said(err, "make network %s", n.Name)
+}
+
+// networkAppears looks for a network for a moment: the engine takes the subnet
+// of one that is being made before it shows the name.
+func (e *Engine) networkAppears(ctx context.Context, name string) (network.Inspect, error) {
+	fresh, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer done()
+	for {
+		there, err := e.api.NetworkInspect(fresh, name, network.InspectOptions{})
+		if err == nil {
+			return there, nil
+		}
+		if pause(fresh, lookEvery) != nil {
+			return there, err
+		}
+	}
 }
 
 func (e *Engine) checkNetwork(n pipeline.Network) error {
@@ -109,8 +124,8 @@ func (e *Engine) sameNetwork(there network.Inspect, n pipeline.Network) error {
 	default:
 		return nil
 	}
-	return errors.Join(pipeline.ErrConflict,
-		fmt.Errorf("network %s is there but cannot be used: %s; remove it, or what uses it, and try again", n.Name, problem))
+	return conflict(errors.New(problem+"; remove it, or what uses it, and try again"),
+		"network %s is there but cannot be used", n.Name)
 }
 
 func hasSubnet(n network.Inspect, subnet netip.Prefix) bool {

@@ -1,22 +1,15 @@
 package docker
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	mathrand "math/rand/v2"
 	"net/http"
 	"net/netip"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -93,77 +86,6 @@ func (w *world) cleanUp() {
 	if err := errors.Join(errs...); err != nil {
 		w.t.Errorf("clean up: %v", err)
 	}
-}
-
-// tool compiles testdata/tool once.
-var tool = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "swingbridge-tool")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	out := filepath.Join(dir, "tool")
-	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", out, "./testdata/tool")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, text)
-	}
-	return os.ReadFile(out)
-})
-
-// tree is a commit in memory.
-type tree map[string]string
-
-func (tree) Commit() pipeline.Commit { return pipeline.Commit{SHA: strings.Repeat("c0ffee", 7)[:40]} }
-
-func (t tree) ReadFile(path string) ([]byte, error) {
-	content, ok := t[path]
-	if !ok {
-		return nil, fmt.Errorf("%s: %w", path, fs.ErrNotExist)
-	}
-	return []byte(content), nil
-}
-
-func (t tree) Hash(string) (string, error) { return shortHash(fmt.Sprint(map[string]string(t))), nil }
-
-func (t tree) Context(_ context.Context, b stack.Build) (io.ReadCloser, error) {
-	var buffer bytes.Buffer
-	w := tar.NewWriter(&buffer)
-	for path, content := range t {
-		if err := w.WriteHeader(&tar.Header{Name: path, Mode: 0o755, Size: int64(len(content))}); err != nil {
-			return nil, err
-		}
-		if _, err := io.WriteString(w, content); err != nil {
-			return nil, err
-		}
-	}
-	return io.NopCloser(&buffer), w.Close()
-}
-
-// commit is a tree with the tool and the given Dockerfile.
-func (w *world) commit(dockerfile string) tree {
-	w.t.Helper()
-	binary, err := tool()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return tree{"Dockerfile": dockerfile, "tool": string(binary)}
-}
-
-func (w *world) buildOrder(dockerfile, key string) pipeline.BuildOrder {
-	return pipeline.BuildOrder{
-		Owner: w.owner("web", "d1"), Key: key, Tree: w.commit(dockerfile),
-		Spec: stack.Build{Context: ".", Dockerfile: "Dockerfile"},
-	}
-}
-
-func (w *world) build(dockerfile, key string) string {
-	w.t.Helper()
-	id, _, err := w.Build(w.t.Context(), w.buildOrder(dockerfile, key), io.Discard)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return id
 }
 
 const plainDockerfile = "FROM scratch\nCOPY tool /tool\nENTRYPOINT [\"/tool\"]\n"

@@ -2,7 +2,7 @@ package docker
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"maps"
 
 	cerrdefs "github.com/containerd/errdefs"
@@ -64,8 +64,8 @@ func (e *Engine) mayMount(v volume.Volume, owner pipeline.Owner) error {
 		return nil // not made by any Swingbridge
 	}
 	if installation != e.installation || v.Labels[labelApp] != owner.App {
-		return errors.Join(pipeline.ErrConflict, refused("volume %s belongs to app %q of installation %q, not to app %q",
-			v.Name, v.Labels[labelApp], installation, owner.App))
+		return conflict(fmt.Errorf("it belongs to app %q of installation %q", v.Labels[labelApp], installation),
+			"mount volume %s in app %q", v.Name, owner.App)
 	}
 	return nil
 }

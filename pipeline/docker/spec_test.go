@@ -1,0 +1,247 @@
+package docker
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/pipeline/stack"
+)
+
+func offline() *Engine { return &Engine{installation: "abc123"} }
+
+// checkSafe fails if the spec holds anything of the host. It works by taking
+// away what is allowed: whatever is left is not, also what is invented later.
+func checkSafe(t *testing.T, s spec) {
+	t.Helper()
+	for _, m := range s.Host.Mounts {
+		if m.Type != mount.TypeVolume || !isName(m.Source) || m.BindOptions != nil || m.VolumeOptions.DriverConfig != nil {
+			t.Errorf("mount %+v", m)
+		}
+	}
+	if net := string(s.Host.NetworkMode); net != "none" && !offline().ourNetwork(net) {
+		t.Errorf("network mode %q", net)
+	}
+	host := *s.Host
+	host.Mounts, host.NetworkMode, host.LogConfig, host.Tmpfs, host.Init = nil, "", container.LogConfig{}, nil, nil
+	host.Memory, host.MemoryReservation, host.NanoCPUs, host.PidsLimit = 0, 0, 0, nil
+	want := container.HostConfig{
+		RestartPolicy: container.RestartPolicy{Name: "no"}, SecurityOpt: []string{"no-new-privileges:true"},
+	}
+	if !reflect.DeepEqual(want, host) {
+		t.Errorf("the host's settings (-allowed +got):\n%s", cmp.Diff(want, host))
+	}
+	for key, value := range offline().ownerLabels(pipeline.Owner{}, 0) {
+		if got, ok := s.Config.Labels[key]; !ok || key == labelInstallation && got != value {
+			t.Errorf("label %s is %q", key, got)
+		}
+	}
+}
+
+// hostile is what somebody might write into a compose file, between what is fine.
+func hostile() []string {
+	return []string{
+		"web", "web", "web", "data", "/data", "", "/", "/etc", "../../etc", "/var/run/docker.sock", "host", "container:abc", "bridge",
+		"none", "swingbridge-edge-abc123", "swingbridge-edge-abc123", "swingbridge-shop-abc123", "swingbridge-edge-zzz999", "privileged", "bind",
+		"size=1m", "rbind,rshared", "o=bind", "local", "tmpfs", "a b", "a\x00b", "a\nb", "--privileged", "dev.swingbridge.app", "ÿ", "shop", "shop", "d1", "d1",
+		"sha256:1234", "blue", "json-file", strings.Repeat("x", 300),
+	}
+}
+
+func randomOrder(r *rand.Rand) pipeline.ContainerOrder {
+	words := hostile()
+	word := func() string { return words[r.IntN(len(words))] }
+	or := func(usual string) string { // mostly fine, or nothing would get through
+		if r.IntN(12) > 0 {
+			return usual
+		}
+		return word()
+	}
+	pairs := func() map[string]string {
+		out := map[string]string{}
+		for range r.IntN(8) / 6 {
+			out[word()] = word()
+		}
+		return out
+	}
+	o := pipeline.ContainerOrder{
+		Owner:   pipeline.Owner{App: or("shop"), AppID: or("1"), Service: or("web"), Color: pipeline.Color(or("blue")), Deployment: or("d1"), Commit: word()},
+		Image:   or("sha256:1234"),
+		Edge:    pipeline.Attachment{Network: or("swingbridge-edge-abc123"), Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(r.Uint32())})},
+		App:     or("swingbridge-shop-abc123"),
+		Replica: r.IntN(5) - 1 + r.IntN(2),
+	}
+	o.Service = stack.Service{
+		Name: or("web"), Command: []string{word()}, Env: pairs(), User: word(), Labels: pairs(), StopSignal: word(), Tmpfs: pairs(),
+		Expose: []int{r.IntN(65536)}, Limits: stack.Limits{Memory: r.Int64N(9) - 1, CPUs: r.Float64()}, Log: &stack.Log{Driver: word(), Options: pairs()},
+	}
+	if r.IntN(2) == 0 {
+		o.Service.Mounts = []stack.Mount{{Volume: or("data"), Target: or("/data"), ReadOnly: r.IntN(2) == 0}}
+		v := stack.Volume{Name: or("data"), Driver: or(""), Labels: pairs(), External: or("")}
+		if r.IntN(3) == 0 {
+			v.Options = map[string]string{"type": or("tmpfs"), "o": or("size=1m"), "device": or("tmpfs")}
+		}
+		o.Volumes = []stack.Volume{v}
+	}
+	return o
+}
+
+func TestSpec_NeverHoldsAnythingOfTheHost(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	through := 0
+	for range 5000 {
+		o := randomOrder(r)
+		s, err := offline().newSpec(o, nil)
+		if err != nil {
+			continue
+		}
+		through++
+		checkSafe(t, s)
+		if t.Failed() {
+			t.Fatalf("order %+v", o)
+		}
+	}
+	if through < 200 {
+		t.Errorf("only %d orders got through: the property says little", through)
+	}
+}
+
+func FuzzSpec(f *testing.F) {
+	good, err := json.Marshal(goodOrder())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var o pipeline.ContainerOrder
+		if json.Unmarshal(raw, &o) != nil {
+			return
+		}
+		if s, err := offline().newSpec(o, nil); err == nil {
+			checkSafe(t, s)
+		}
+	})
+}
+
+// The checker itself must notice each of what it is there for.
+func TestSpec_TheCheckerNotices(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*container.HostConfig){
+		"bind":       func(h *container.HostConfig) { h.Binds = []string{"/:/host"} },
+		"privileged": func(h *container.HostConfig) { h.Privileged = true },
+		"host net":   func(h *container.HostConfig) { h.NetworkMode = "host" },
+		"host pid":   func(h *container.HostConfig) { h.PidMode = "host" },
+		"device":     func(h *container.HostConfig) { h.Devices = []container.DeviceMapping{{PathOnHost: "/dev/sda"}} },
+		"cap":        func(h *container.HostConfig) { h.CapAdd = []string{"SYS_ADMIN"} },
+		"mount":      func(h *container.HostConfig) { h.Mounts = []mount.Mount{{Type: mount.TypeBind, Source: "/"}} },
+		"security":   func(h *container.HostConfig) { h.SecurityOpt = append(h.SecurityOpt, "seccomp=unconfined") },
+	} {
+		s, err := offline().newSpec(goodOrder(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoil(s.Host)
+		probe := &testing.T{}
+		done := make(chan struct{})
+		go func() { defer close(done); checkSafe(probe, s) }()
+		<-done
+		if !probe.Failed() {
+			t.Errorf("%s was not noticed", name)
+		}
+	}
+}
+
+func goodOrder() pipeline.ContainerOrder {
+	return pipeline.ContainerOrder{
+		Owner:   pipeline.Owner{App: "shop", AppID: "1", Service: "web", Color: pipeline.Green, Deployment: "d1", Commit: "c"},
+		Image:   "sha256:1234",
+		Service: stack.Service{Name: "web", Env: map[string]string{"B": "2", "A": "1"}, Ports: []int{8000}, Expose: []int{9000}, StopGrace: 1500 * time.Millisecond},
+		Edge:    pipeline.Attachment{Network: "swingbridge-edge-abc123", Address: netip.MustParseAddr("10.0.0.2")},
+		App:     "swingbridge-shop-abc123",
+	}
+}
+
+func TestSpec_TranslatesAnOrder(t *testing.T) {
+	t.Parallel()
+	o := goodOrder()
+	o.Replica = 2
+	s, err := offline().newSpec(o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Name != "shop-web-green-d1-abc123-2" || *s.Config.StopTimeout != 2 || !slices.Equal(s.Config.Env, []string{"A=1", "B=2"}) || len(s.Config.ExposedPorts) != 2 {
+		t.Errorf("%s %+v", s.Name, s.Config)
+	}
+	if s.First.Address != "10.0.0.2" || s.Second.Aliases[0] != "web" {
+		t.Errorf("links %+v %+v", s.First, s.Second)
+	}
+	same, err := offline().newSpec(o, nil)
+	if err != nil || same.Config.Labels[labelSpec] != s.Config.Labels[labelSpec] {
+		t.Errorf("the same order has another hash: %v", err)
+	}
+	o.Service.Env["A"] = "other"
+	other, err := offline().newSpec(o, nil)
+	if err != nil || other.Config.Labels[labelSpec] == s.Config.Labels[labelSpec] {
+		t.Errorf("another order has the same hash: %v", err)
+	}
+	o.Edge = pipeline.Attachment{}
+	if s, err = offline().newSpec(o, nil); err != nil || s.Host.NetworkMode != "swingbridge-shop-abc123" || s.Second.Network != "" {
+		t.Errorf("without an edge: %+v, %v", s, err)
+	}
+}
+
+func TestVolumes_LocalDriverCannotReachTheHost(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		v  stack.Volume
+		ok bool
+	}{
+		{stack.Volume{Name: "data"}, true},
+		{stack.Volume{Name: "data", Driver: "local"}, true},
+		{stack.Volume{Name: "data", Options: map[string]string{"type": "tmpfs", "device": "tmpfs", "o": "size=1m,uid=1000"}}, true},
+		{stack.Volume{Name: "data", Options: map[string]string{"type": "none", "o": "bind", "device": "/"}}, false},
+		{stack.Volume{Name: "data", Options: map[string]string{"type": "tmpfs", "device": "tmpfs", "o": "size=1m,rbind"}}, false},
+		{stack.Volume{Name: "data", Options: map[string]string{"type": "ext4", "device": "/dev/sda1"}}, false},
+		{stack.Volume{Name: "data", Options: map[string]string{"type": "tmpfs", "device": "/"}}, false},
+		{stack.Volume{Name: "data", Options: map[string]string{"mountpoint": "/"}}, false},
+		{stack.Volume{Name: "data", Driver: "local-persist"}, false},
+		{stack.Volume{Name: "data", Labels: map[string]string{"dev.swingbridge.app": "x"}}, false},
+	} {
+		if err := checkVolume(c.v); (err == nil) != c.ok {
+			t.Errorf("%+v: %v", c.v, err)
+		}
+	}
+}
+
+func TestNames_HostileOnesStayApartAndSafe(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{}
+	for _, name := range append(hostile(), "Web", "web", "we-b", "we_b", "we__b", "we--b", "-web", "web-", "web.", "WEB") {
+		for _, tag := range []string{offline().imageName("shop", name, "k"), offline().imageName("shop", "web2", name)} {
+			if was, ok := seen[tag]; ok && was != name {
+				t.Errorf("%q and %q are both %s", was, name, tag)
+			}
+			seen[tag] = name
+			repo, version, _ := strings.Cut(tag, ":")
+			for _, part := range strings.Split(repo, "/") {
+				if !isPath(strings.ReplaceAll(part, "__", "_")) {
+					t.Errorf("%q gives %q", name, tag)
+				}
+			}
+			if len(version) > 128 || len(repo) > 200 || !offline().ourTag(tag) {
+				t.Errorf("%q gives %q", name, tag)
+			}
+		}
+	}
+}
