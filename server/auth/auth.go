@@ -42,7 +42,7 @@ type Store interface {
 // Options is what Auth needs.
 type Options struct {
 	Store      Store
-	Setup      SetupStore // nil: there is no setup link
+	Setup      SetupStore // for the setup link; needed unless there is an admin token
 	AdminToken string     // of the settings; empty: none
 	Secure     bool       // cookies are for HTTPS only
 	Proxies    []netip.Prefix
@@ -56,12 +56,20 @@ type Auth struct {
 	admin   []byte // hash of the admin token, nil if there is none
 	limiter *limiter
 
-	mu    sync.Mutex
-	setup []byte // hash of the setup link's token, nil while setup is closed
+	mu         sync.Mutex
+	setup      []byte // hash of the setup link's token, nil while setup is closed
+	setupUntil time.Time
 }
 
-// New returns an Auth.
-func New(o Options) *Auth {
+// New returns an Auth. The error is about options with which nobody could ever
+// sign in.
+func New(o Options) (*Auth, error) {
+	if o.Store == nil {
+		return nil, errors.New("auth: no store of tokens and sessions")
+	}
+	if o.AdminToken == "" && o.Setup == nil {
+		return nil, errors.New("auth: neither an admin token nor a store for the setup link")
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -70,7 +78,7 @@ func New(o Options) *Auth {
 		a.admin = HashToken(o.AdminToken)
 		a.AdminToken = ""
 	}
-	return a
+	return a, nil
 }
 
 // Identify says who sends the request, by its bearer token or else by its

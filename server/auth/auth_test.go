@@ -106,7 +106,7 @@ func TestAuth_SessionsOfTheAdminTokenEndWithIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	without := auth.New(auth.Options{Store: w.memory, Now: func() time.Time { return w.now }})
+	without := made(t, auth.Options{Store: w.memory, Setup: w.memory, Now: func() time.Time { return w.now }})
 	if _, err := without.Identify(request("", cookie.Value)); !errors.Is(err, auth.ErrUnauthorized) {
 		t.Errorf("%v", err)
 	}
@@ -202,9 +202,37 @@ func TestSetup_WorksOnceAndClosesForGood(t *testing.T) {
 	if err := w.CheckSetup(link, "3"); !errors.Is(err, auth.ErrSetupClosed) {
 		t.Errorf("after it was used: %v", err)
 	}
-	restarted := auth.New(auth.Options{Store: w.memory, Setup: w.memory})
+	restarted := made(t, auth.Options{Store: w.memory, Setup: w.memory})
 	if again, err := restarted.SetupToken(t.Context()); again != "" || err != nil {
 		t.Errorf("a second setup after a restart: %q %v", again, err)
+	}
+}
+
+func TestSetup_ALinkIsGoodForADay(t *testing.T) {
+	t.Parallel()
+	w := setup(t, func(o *auth.Options) { o.AdminToken = "" })
+	link, err := w.SetupToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(24 * time.Hour)
+	if err := w.CheckSetup(link, "1"); !errors.Is(err, auth.ErrSetupClosed) {
+		t.Errorf("after a day: %v", err)
+	}
+	if link, err = w.SetupToken(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.CheckSetup(link, "1"); err != nil {
+		t.Errorf("the next one: %v", err)
+	}
+}
+
+func TestNew_RefusesWhatNobodyCouldEverSignInTo(t *testing.T) {
+	t.Parallel()
+	for _, o := range []auth.Options{{}, {AdminToken: "x"}, {Store: &memory{}}} {
+		if a, err := auth.New(o); err == nil {
+			t.Errorf("made %v", a)
+		}
 	}
 }
 

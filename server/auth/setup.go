@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 )
+
+// setupLife is how long a setup link is good.
+const setupLife = 24 * time.Hour
 
 // setupKey is the setting that says that the first admin was made.
 const setupKey = "setup"
@@ -20,11 +24,11 @@ type SetupStore interface {
 }
 
 // SetupToken returns a new one-time token for /setup?token=…, to be printed
-// where only the operator sees it; the one before it is void. It is empty if
-// setup is closed: the first admin was made, or the settings have an admin
-// token.
+// where only the operator sees it; it is good for a day or until the next one
+// is made. It is empty if setup is closed: the first admin was made, or the
+// settings have an admin token.
 func (a *Auth) SetupToken(ctx context.Context) (string, error) {
-	if a.Setup == nil || a.admin != nil {
+	if a.admin != nil {
 		return "", nil
 	}
 	done, err := a.Setup.Setting(ctx, setupKey)
@@ -37,7 +41,7 @@ func (a *Auth) SetupToken(ctx context.Context) (string, error) {
 	token := NewToken()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.setup = HashToken(token)
+	a.setup, a.setupUntil = HashToken(token), a.Now().Add(setupLife)
 	return token, nil
 }
 
@@ -49,7 +53,7 @@ func (a *Auth) CheckSetup(token, from string) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !same(token, a.setup) {
+	if !a.setupOpens(token) {
 		return ErrSetupClosed
 	}
 	a.limiter.giveBack(from)
@@ -64,7 +68,7 @@ func (a *Auth) FirstToken(ctx context.Context, token, name, from string) (string
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !same(token, a.setup) {
+	if !a.setupOpens(token) {
 		return "", ErrSetupClosed // someone was quicker
 	}
 	secret := NewToken()
@@ -80,4 +84,9 @@ func (a *Auth) FirstToken(ctx context.Context, token, name, from string) (string
 	}
 	a.setup = nil
 	return secret, nil
+}
+
+// setupOpens needs the lock.
+func (a *Auth) setupOpens(token string) bool {
+	return same(token, a.setup) && a.Now().Before(a.setupUntil)
 }

@@ -85,10 +85,19 @@ func setup(t *testing.T, edit ...func(*auth.Options)) *world {
 	for _, e := range edit {
 		e(&o)
 	}
-	w.Auth = auth.New(o)
+	w.Auth = made(t, o)
 	w.add("ci's", pipeline.Token{ID: "t1", Name: "ci", Role: pipeline.Deployer})
 	w.add("gone", pipeline.Token{ID: "t2", Name: "old", Role: pipeline.Admin, RevokedAt: w.now})
 	return w
+}
+
+func made(t *testing.T, o auth.Options) *auth.Auth {
+	t.Helper()
+	a, err := auth.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 func (w *world) add(token string, t pipeline.Token) {
