@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"path"
 	"strconv"
@@ -158,12 +159,12 @@ func (st *store) blob(t plumbing.ObjectType, h plumbing.Hash) ([]byte, error) {
 // commit reads a commit; ErrNoCommit if there is none of that name.
 func (st *store) commit(h plumbing.Hash) (*object.Commit, error) {
 	if !st.has(h) {
-		return nil, errors.Join(pipeline.ErrNoCommit, errors.New(h.String()+" was not fetched"))
+		return nil, fmt.Errorf("%w: %s was not fetched", pipeline.ErrNoCommit, h)
 	}
 	c, err := object.GetCommit(st, h)
 	switch {
 	case errors.Is(err, plumbing.ErrObjectNotFound):
-		return nil, errors.Join(pipeline.ErrNoCommit, errors.New(h.String()+" is something else than a commit"))
+		return nil, fmt.Errorf("%w: %s is something else than a commit", pipeline.ErrNoCommit, h)
 	case err != nil:
 		return nil, damaged("read commit "+h.String(), err)
 	}

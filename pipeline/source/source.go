@@ -181,7 +181,7 @@ func (s *Source) fetch(ctx context.Context, repo, branch, commit string) (pipeli
 	}
 	want, err := s.update(ctx, st, repo, branch, commit)
 	if err != nil {
-		if !errors.Is(err, errOffline) || commit == "" || !st.has(plumbing.NewHash(commit)) {
+		if !errors.Is(err, errOffline) || ctx.Err() != nil || commit == "" || !st.has(plumbing.NewHash(commit)) {
 			return nil, err
 		}
 		s.o.Logger.WarnContext(ctx, "the forge is not reachable, the commit comes from the store", "repo", repo, "commit", commit)

@@ -47,7 +47,7 @@ func openStore(dir string) (*store, error) {
 	if _, err := os.Stat(filepath.Join(dir, "HEAD")); err == nil {
 		return st, nil
 	}
-	if err := st.Init(); err != nil {
+	if err := errors.Join(os.MkdirAll(dir, 0o700), st.Init()); err != nil {
 		return nil, fmt.Errorf("make the store: %w", err)
 	}
 	// For people who look at it with git. HEAD is last: it says that the store is whole.
@@ -162,8 +162,21 @@ func (st *store) fresh() bool {
 	return err == nil && len(refs) == 0
 }
 
+// set points a ref at a commit that is here. The file is put in place whole:
+// go-git would write into it, and a crash between would leave it empty.
 func (st *store) set(name plumbing.ReferenceName, h plumbing.Hash) error {
-	if err := st.SetReference(plumbing.NewHashReference(name, h)); err != nil {
+	if ref, err := st.Reference(name); err == nil && ref.Hash() == h {
+		return nil
+	}
+	to := filepath.Join(st.dir, filepath.FromSlash(name.String()))
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return fmt.Errorf("remember %s: %w", name, err)
+	}
+	temp := filepath.Join(st.dir, "ref.tmp")
+	if err := os.WriteFile(temp, []byte(h.String()+"\n"), 0o600); err != nil {
+		return fmt.Errorf("remember %s: %w", name, err)
+	}
+	if err := errors.Join(syncFile(temp), os.Rename(temp, to)); err != nil {
 		return fmt.Errorf("remember %s: %w", name, err)
 	}
 	return nil

@@ -16,6 +16,11 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline"
 )
 
+const (
+	maxListing = 32 << 20 // of refs, bytes: about half a million
+	maxPage    = 16 << 10 // of an error, bytes
+)
+
 // wire carries the requests of one session and remembers what went wrong
 // underneath, because go-git turns such errors into text on their way up.
 type wire struct {
@@ -36,7 +41,18 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		w.note(err)
 		return nil, err
 	}
-	res.Body = &meter{ReadCloser: res.Body, wire: w, left: w.limit}
+	limit := w.limit
+	switch {
+	case res.StatusCode >= 300:
+		// An error page; go-git reads all of it, and nobody reads it after.
+		res.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(res.Body, maxPage), res.Body}
+	case req.Method == http.MethodGet:
+		limit = min(limit, maxListing)
+	}
+	res.Body = &meter{ReadCloser: res.Body, wire: w, limit: limit, left: limit}
 	return res, nil
 }
 
@@ -57,15 +73,16 @@ func (w *wire) failure() error {
 // meter ends an answer that is too long.
 type meter struct {
 	io.ReadCloser
-	wire *wire
-	left int64
+	wire  *wire
+	limit int64
+	left  int64
 }
 
 func (m *meter) Read(p []byte) (int, error) {
 	n, err := m.ReadCloser.Read(p)
 	m.left -= int64(n)
 	if m.left < 0 {
-		err = fmt.Errorf("the forge's answer is %w: more than %d bytes", ErrTooLarge, m.wire.limit)
+		err = fmt.Errorf("the forge's answer is %w: more than %d bytes", ErrTooLarge, m.limit)
 	}
 	if err != nil && err != io.EOF {
 		m.wire.note(err)

@@ -107,7 +107,9 @@ func advertise(w http.ResponseWriter, r *http.Request, st storer.Storer) error {
 		return err
 	}
 	refs.Prefix = [][]byte{[]byte("# service=" + transport.UploadPackServiceName), pktline.Flush}
-	for _, c := range []capability.Capability{capability.AllowTipSHA1InWant, capability.AllowReachableSHA1InWant} {
+	for _, c := range []capability.Capability{
+		capability.AllowTipSHA1InWant, capability.AllowReachableSHA1InWant, capability.MultiACKDetailed,
+	} {
 		if err := refs.Capabilities.Set(c); err != nil {
 			return err
 		}
@@ -138,26 +140,56 @@ func uploadPack(w http.ResponseWriter, r *http.Request, st storer.Storer) error 
 			return refuse(w, "upload-pack: not our ref "+want.String())
 		}
 	}
+	detailed := req.Capabilities.Supports(capability.MultiACKDetailed)
+	req.Capabilities.Delete(capability.MultiACKDetailed) // go-git's server has it not
 	if !done {
 		// A client that negotiates learns what we share, and asks again.
-		return (&packp.ServerResponse{ACKs: first(req.Haves)}).Encode(w, false)
+		return acknowledge(w, req.Haves, detailed, false)
 	}
+	return send(w, r, st, req, detailed)
+}
+
+// send answers with the pack.
+func send(w http.ResponseWriter, r *http.Request, st storer.Storer, req *packp.UploadPackRequest, detailed bool) error {
 	s, err := session(st)
 	if err != nil {
 		return err
 	}
-	res, err := s.UploadPack(r.Context(), req)
+	pack, err := s.UploadPack(r.Context(), req)
 	if errors.Is(err, transport.ErrEmptyUploadPackRequest) {
 		return refuse(w, "nothing to send")
 	}
 	if err != nil {
 		return err
 	}
-	res.ACKs = first(req.Haves)
-	return res.Encode(w)
+	defer pack.Close()
+	if err := acknowledge(w, req.Haves, detailed, true); err != nil {
+		return err
+	}
+	_, err = io.Copy(w, pack)
+	return err
 }
 
-func first(h []plumbing.Hash) []plumbing.Hash { return h[:min(1, len(h))] }
+// acknowledge says which commits both sides have: one of them, or in detail all
+// and then whether that was all.
+func acknowledge(w io.Writer, common []plumbing.Hash, detailed, done bool) error {
+	e := pktline.NewEncoder(w)
+	if !detailed {
+		if len(common) > 0 {
+			return e.Encodef("ACK %s\n", common[0])
+		}
+		return e.Encodef("NAK\n")
+	}
+	for _, h := range common {
+		if err := e.Encodef("ACK %s common\n", h); err != nil {
+			return err
+		}
+	}
+	if done && len(common) > 0 {
+		return e.Encodef("ACK %s\n", common[len(common)-1])
+	}
+	return e.Encodef("NAK\n")
+}
 
 func refuse(w io.Writer, text string) error {
 	return (&pktline.ErrorLine{Text: text}).Encode(w)

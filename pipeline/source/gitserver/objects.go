@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -110,28 +111,13 @@ func (r *Repo) plant(ctx context.Context, files map[string]File) (string, error)
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	here, folders := map[string]File{}, map[string]map[string]File{}
-	for path, f := range files {
-		name, rest, nested := strings.Cut(path, "/")
-		if name == "" || nested && rest == "" {
-			return "", fmt.Errorf("path %q: empty name", path)
-		}
-		if !nested {
-			here[name] = f
-			continue
-		}
-		if folders[name] == nil {
-			folders[name] = map[string]File{}
-		}
-		folders[name][rest] = f
+	here, folders, err := level(files)
+	if err != nil {
+		return "", err
 	}
 	var entries []Entry
 	for name, f := range here {
-		if folders[name] != nil {
-			return "", fmt.Errorf("path %q: both a file and a folder", name)
-		}
 		if f.sha == "" {
-			var err error
 			if f.sha, err = r.Blob(f.Content); err != nil {
 				return "", err
 			}
@@ -156,6 +142,31 @@ func (r *Repo) plant(ctx context.Context, files map[string]File) (string, error)
 	return r.Tree(entries...)
 }
 
+// level parts files into those right here and those in each folder.
+func level(files map[string]File) (map[string]File, map[string]map[string]File, error) {
+	here, folders := map[string]File{}, map[string]map[string]File{}
+	for path, f := range files {
+		name, rest, nested := strings.Cut(path, "/")
+		if name == "" || nested && rest == "" {
+			return nil, nil, fmt.Errorf("path %q: empty name", path)
+		}
+		if !nested {
+			here[name] = f
+			continue
+		}
+		if folders[name] == nil {
+			folders[name] = map[string]File{}
+		}
+		folders[name][rest] = f
+	}
+	for name := range folders {
+		if _, both := here[name]; both {
+			return nil, nil, fmt.Errorf("path %q: both a file and a folder", name)
+		}
+	}
+	return here, folders, nil
+}
+
 // files lists what a commit has.
 func (r *Repo) files(sha string) (map[string]File, error) {
 	c, err := object.GetCommit(r.st, plumbing.NewHash(sha))
@@ -171,7 +182,7 @@ func (r *Repo) files(sha string) (map[string]File, error) {
 	defer walk.Close()
 	for {
 		name, e, err := walk.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return out, nil
 		}
 		if err != nil {

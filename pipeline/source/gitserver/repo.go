@@ -142,10 +142,27 @@ func (r *Repo) write(ctx context.Context, branch string, files map[string]File, 
 	return sha, r.SetBranch(branch, sha)
 }
 
-// SetBranch points a branch at a commit, whatever it pointed at.
+// SetBranch points a branch at a commit, whatever it pointed at. The file is
+// put in place by a rename: go-git writes into it, and who fetches meanwhile
+// would find it empty.
 func (r *Repo) SetBranch(branch, sha string) error {
-	ref := plumbing.NewHashReference(plumbing.NewBranchReferenceName(branch), plumbing.NewHash(sha))
-	if err := r.st.SetReference(ref); err != nil {
+	name := plumbing.NewBranchReferenceName(branch)
+	if err := name.Validate(); err != nil {
+		return fmt.Errorf("set branch %q: %w", branch, err)
+	}
+	to := filepath.Join(r.Dir, filepath.FromSlash(name.String()))
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return fmt.Errorf("set branch %s: %w", branch, err)
+	}
+	f, err := os.CreateTemp(r.Dir, "ref-*")
+	if err != nil {
+		return fmt.Errorf("set branch %s: %w", branch, err)
+	}
+	_, err = f.WriteString(plumbing.NewHash(sha).String() + "\n")
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("set branch %s: %w", branch, err)
+	}
+	if err := os.Rename(f.Name(), to); err != nil {
 		return fmt.Errorf("set branch %s: %w", branch, err)
 	}
 	return nil
