@@ -49,6 +49,7 @@ type Client struct {
 	base      *url.URL
 	publicURL string
 	identity  identity
+	timeout   time.Duration
 	now       func() time.Time
 	log       *slog.Logger
 }
@@ -79,7 +80,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	return &Client{
-		base: base, identity: who, now: o.Now, log: o.Logger,
+		base: base, identity: who, timeout: d.timeout, now: o.Now, log: o.Logger,
 		publicURL: strings.TrimRight(o.PublicURL, "/"),
 	}, nil
 }
@@ -110,7 +111,7 @@ func (c *Client) Targets() []pipeline.ReportTarget { return c.identity.targets()
 // that reads this repository only and lives for an hour, else the configured
 // one. It is empty where no identity is set. It must not be logged.
 func (c *Client) GitToken(ctx context.Context, repo string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*defaultTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 2*c.timeout)
 	defer cancel()
 	token, err := c.identity.token(ctx, repo)
 	if err != nil {
@@ -185,7 +186,7 @@ type call struct {
 // do makes the call and returns the number of the next page, 0 if there is
 // none. Errors are *RateLimited, *APIError or wrap pipeline.ErrUnreachable.
 func (c *Client) do(ctx context.Context, w call) (int, error) {
-	session, err := c.identity.session(ctx, w.repo, w.scope)
+	session, err := c.session(ctx, w)
 	if err != nil {
 		return 0, c.explain(err)
 	}
@@ -197,11 +198,22 @@ func (c *Client) do(ctx context.Context, w call) (int, error) {
 	return next, err
 }
 
+func (c *Client) session(ctx context.Context, w call) (*gogithub.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	return c.identity.session(ctx, w.repo, w.scope)
+}
+
+// send makes the call as whom the session is. It bounds it by a context:
+// go-github v60 does not close the body of an answer that is an error, and the
+// goroutine behind http.Client.Timeout would stay until that is over.
 func (c *Client) send(ctx context.Context, session *gogithub.Client, w call) (int, error) {
 	target := w.path
 	if len(w.query) > 0 {
 		target += "?" + w.query.Encode()
 	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
 	req, err := session.NewRequest(w.method, target, w.body)
 	if err != nil {
 		return 0, fmt.Errorf("request %s %s: %w", w.method, w.path, err)

@@ -65,7 +65,7 @@ func (d dialer) dial(key string, sign func(http.RoundTripper) http.RoundTripper)
 	if sign != nil {
 		transport = sign(transport)
 	}
-	client := gogithub.NewClient(&http.Client{Transport: transport, Timeout: d.timeout, CheckRedirect: d.checkRedirect})
+	client := gogithub.NewClient(&http.Client{Transport: transport, CheckRedirect: d.checkRedirect})
 	client.BaseURL = d.base
 	client.UserAgent = "swingbridge"
 	return client

@@ -15,9 +15,10 @@ import (
 // of text each; we count bytes, so as not to depend on what it counts.
 const (
 	outputLimit  = 65535
-	cellLimit    = 300  // characters of a table's cell
-	reasonLimit  = 4000 // characters of the reason
-	logLineLimit = 2000 // characters of one log line
+	cellLimit    = 300      // characters of a table's cell
+	reasonLimit  = 4000     // characters of the reason
+	logLineLimit = 2000     // characters of one log line
+	rawLimit     = 64 << 10 // bytes of any text that are looked at
 )
 
 // summary is the Markdown that a check run shows: why it is as it is, what was
@@ -168,8 +169,9 @@ func longestRun(s string, of rune) int {
 }
 
 // plain takes terminal sequences and control characters out of text, and what
-// is not UTF-8.
+// is not UTF-8. Of very long text it keeps the beginning.
 func plain(s string) string {
+	s = s[:min(len(s), rawLimit)]
 	var b strings.Builder
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])

@@ -53,11 +53,14 @@ func answer(w http.ResponseWriter, status int, body any) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("X-RateLimit-Limit", "5000")
-	w.Header().Set("X-RateLimit-Remaining", "4999")
-	w.Header().Set("X-RateLimit-Used", "1")
-	w.Header().Set("X-RateLimit-Reset", strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10))
+	for name, value := range map[string]string{
+		"Content-Type": contentType, "X-RateLimit-Limit": "5000", "X-RateLimit-Remaining": "4999", "X-RateLimit-Used": "1",
+		"X-RateLimit-Reset": strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10),
+	} {
+		if w.Header().Get(name) == "" { // a fault may have said something else
+			w.Header().Set(name, value)
+		}
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(raw) // the caller may be gone
 }

@@ -120,6 +120,18 @@ func (o checkOrder) apply(c *CheckRun, now time.Time) {
 	c.History = append(c.History, Transition{State: c.Status, Conclusion: c.Conclusion, Text: c.Title, At: now})
 }
 
+// MarkStale completes a check run as GitHub does after 14 days.
+func (h *Hub) MarkStale(id int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.checks {
+		if c.ID == id {
+			c.Status, c.Conclusion, c.CompletedAt = "completed", "stale", time.Now()
+			c.History = append(c.History, Transition{State: c.Status, Conclusion: c.Conclusion, Text: c.Title, At: c.CompletedAt})
+		}
+	}
+}
+
 func (h *Hub) createCheckRun(w http.ResponseWriter, r *http.Request) {
 	var order checkOrder
 	if !decode(w, r, &order) {
