@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/netip"
 	"time"
 
@@ -123,7 +124,7 @@ type Inside interface {
 	// nil where that cannot be known.
 	Listeners(ctx context.Context, id string) ([]netip.AddrPort, error)
 	// Dial connects to an address of a container, from wherever the engine is.
-	Dial(ctx context.Context, network, address string) (io.ReadWriteCloser, error)
+	Dial(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Watcher tells of container events.

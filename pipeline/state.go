@@ -24,12 +24,12 @@ const (
 // transitions is the whole of what may follow what. The store enforces it in
 // SQL, the picture in docs/states.md is drawn from it.
 //
-// CuttingOver to Running is taken only after a crash before the table swap: the
-// proxy does not know the version, so the attempt is undone and run again.
+// Running to Running and CuttingOver to Running are taken only after a crash
+// before the table swap: what the attempt did is undone, the next one begins.
 func transitions() map[State][]State {
 	return map[State][]State{
 		Queued:      {Running, Superseded, Canceled},
-		Running:     {CuttingOver, Failed, Canceled, Superseded, Stuck},
+		Running:     {Running, CuttingOver, Failed, Canceled, Superseded, Stuck},
 		CuttingOver: {Watching, Running, RolledBack, Stuck},
 		Watching:    {Live, RolledBack, Stuck},
 		Live:        {Retired},

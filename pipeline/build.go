@@ -1,0 +1,106 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/swingbridge/swingbridge/pipeline/stack"
+)
+
+// build makes the images that are missing and stores the release.
+func (x *run) build(ctx context.Context) (string, error) {
+	if x.dep.Trigger == Rollback {
+		return "", x.imagesThere(ctx)
+	}
+	built := 0
+	for _, svc := range x.rel.Stack.Services {
+		id, cached, err := x.image(ctx, svc)
+		if err != nil {
+			return "", fmt.Errorf("service %s: %w", svc.Name, err)
+		}
+		if !cached {
+			built++
+		}
+		x.rel.Images[svc.Name] = id
+	}
+	x.rel.ID = NewID(x.Now())
+	if err := x.Ledger.SaveRelease(ctx, x.dep.ID, x.rel); err != nil {
+		return "", fmt.Errorf("store release: %w", err)
+	}
+	if built == 0 {
+		return "nothing to build, the images are there", nil
+	}
+	return fmt.Sprintf("%d image(s) built", built), nil
+}
+
+func (x *run) image(ctx context.Context, svc stack.Service) (id string, cached bool, err error) {
+	if svc.Build == nil {
+		id, err = x.Engine.Pull(ctx, svc.Image, x.log)
+		return id, true, err
+	}
+	tree, err := x.tree.Hash(svc.Build.Context)
+	if err != nil {
+		return "", false, fmt.Errorf("build context %s: %w", svc.Build.Context, err)
+	}
+	secrets := map[string]string{}
+	for _, name := range svc.Build.Secrets {
+		value, ok := x.env[name]
+		if !ok {
+			return "", false, fmt.Errorf("build secret %s is not set: swingbridge env set %s %s", name, x.app.Name, name)
+		}
+		secrets[name] = value
+	}
+	return x.Engine.Build(ctx, BuildOrder{
+		Owner:   x.owner(svc.Name),
+		Key:     stack.Key(*svc.Build, tree, fingerprint(secrets)),
+		Spec:    *svc.Build,
+		Tree:    x.tree,
+		Secrets: secrets,
+	}, x.log)
+}
+
+// imagesThere makes sure that a rollback can be started at all.
+func (x *run) imagesThere(ctx context.Context) error {
+	for service, id := range x.rel.Images {
+		there, err := x.Engine.HasImage(ctx, id)
+		if err != nil {
+			return fmt.Errorf("look for the image of %s: %w", service, err)
+		}
+		if !there {
+			return fmt.Errorf("the image of %s is no longer on the engine: deploy commit %s again instead of rolling back", service, Short(x.rel.Commit))
+		}
+	}
+	return Skip("the images of this release are there")
+}
+
+func (x *run) owner(service string) Owner {
+	return Owner{
+		App: x.app.Name, AppID: x.app.ID, Service: service, Color: x.dep.Color,
+		Deployment: x.dep.ID, Commit: x.dep.Commit, Repo: x.app.Repo,
+	}
+}
+
+// fingerprint tells versions of build secrets apart without telling them.
+func fingerprint(secrets map[string]string) string {
+	if len(secrets) == 0 {
+		return ""
+	}
+	h := sha256.New()
+	for _, name := range sortedKeys(secrets) {
+		sum := sha256.Sum256([]byte(secrets[name]))
+		fmt.Fprintf(h, "%s=%x\n", name, sum)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,296 @@
+package pipelinetest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+)
+
+// Behavior is how containers of a commit behave.
+type Behavior struct {
+	BuildError error
+	ExitCode   int           // with ExitAfter > 0: how it ends
+	ExitAfter  time.Duration // since its start; 0: it runs on
+	Status     int           // of its answers, default 200
+	Output     string        // what its log says
+}
+
+// Engine is a container engine in memory.
+type Engine struct {
+	w          *World
+	images     map[string]string // tag to ID
+	containers map[string]*container
+	networks   map[string]pipeline.Network
+	apps       map[string]Behavior // by commit
+}
+
+type container struct {
+	pipeline.Container
+	behavior Behavior
+}
+
+// Behave says how containers of a commit behave from now on.
+func (e *Engine) Behave(sha string, b Behavior) {
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	e.apps[sha] = b
+}
+
+// Containers lists what there is, sorted by name.
+func (e *Engine) Containers() []pipeline.Container {
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	var out []pipeline.Container
+	for _, c := range e.containers {
+		out = append(out, c.now())
+	}
+	slices.SortFunc(out, func(a, b pipeline.Container) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// now is the container as its behavior has made it by this time.
+func (c *container) now() pipeline.Container {
+	out := c.Container
+	if out.Running && c.behavior.ExitAfter > 0 && time.Since(out.StartedAt) >= c.behavior.ExitAfter {
+		out.Running, out.Status, out.ExitCode = false, "exited", c.behavior.ExitCode
+	}
+	return out
+}
+
+// Build implements pipeline.Images.
+func (e *Engine) Build(ctx context.Context, b pipeline.BuildOrder, log io.Writer) (string, bool, error) {
+	if err := e.w.call(ctx, "engine.Build"); err != nil {
+		return "", false, err
+	}
+	_, _ = fmt.Fprintf(log, "building %s\n", b.Owner.Service)
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	if err := e.apps[b.Owner.Commit].BuildError; err != nil {
+		return "", false, err
+	}
+	if id, ok := e.images[b.Key]; ok {
+		return id, true, nil
+	}
+	id := "sha256:" + b.Key
+	e.images[b.Key] = id
+	return id, false, nil
+}
+
+// HasImage implements pipeline.Images.
+func (e *Engine) HasImage(ctx context.Context, id string) (bool, error) {
+	if err := e.w.call(ctx, "engine.HasImage"); err != nil {
+		return false, err
+	}
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	return slices.Contains(slices.Collect(maps.Values(e.images)), id), nil
+}
+
+// Pull implements pipeline.Images.
+func (e *Engine) Pull(ctx context.Context, ref string, _ io.Writer) (string, error) {
+	return "sha256:" + ref, e.w.call(ctx, "engine.Pull")
+}
+
+// PruneImages implements pipeline.Images.
+func (e *Engine) PruneImages(ctx context.Context, _ string, keep []string) (int, error) {
+	if err := e.w.call(ctx, "engine.PruneImages"); err != nil {
+		return 0, err
+	}
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	n := 0
+	for key, id := range e.images {
+		if !slices.Contains(keep, id) {
+			delete(e.images, key)
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Ensure implements pipeline.Containers.
+func (e *Engine) Ensure(ctx context.Context, o pipeline.ContainerOrder) (pipeline.Container, error) {
+	if err := e.w.call(ctx, "engine.Ensure"); err != nil {
+		return pipeline.Container{}, err
+	}
+	e.w.mu.Lock()
+	name := fmt.Sprintf("%s-%s-%s-%s", o.Owner.App, o.Owner.Service, o.Owner.Color, o.Owner.Deployment)
+	c, ok := e.containers[name]
+	if !ok {
+		c = &container{
+			Container: pipeline.Container{ID: name, Name: name, Owner: o.Owner, Image: o.Image, Status: "created", Edge: o.Edge.Address},
+			behavior:  e.apps[o.Owner.Commit],
+		}
+		e.containers[name] = c
+	}
+	e.w.mu.Unlock()
+	return c.Container, e.w.ask("engine.Ensure", true)
+}
+
+// Start implements pipeline.Containers.
+func (e *Engine) Start(ctx context.Context, id string) error {
+	return e.change(ctx, "engine.Start", id, func(c *container) {
+		c.Running, c.Status, c.StartedAt = true, "running", time.Now()
+	})
+}
+
+// Inspect implements pipeline.Containers.
+func (e *Engine) Inspect(ctx context.Context, id string) (pipeline.Container, error) {
+	if err := e.w.call(ctx, "engine.Inspect"); err != nil {
+		return pipeline.Container{}, err
+	}
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	c, ok := e.containers[id]
+	if !ok {
+		return pipeline.Container{}, fmt.Errorf("container %s: %w", id, pipeline.ErrNotFound)
+	}
+	return c.now(), nil
+}
+
+// List implements pipeline.Containers.
+func (e *Engine) List(ctx context.Context, f pipeline.Filter) ([]pipeline.Container, error) {
+	if err := e.w.call(ctx, "engine.List"); err != nil {
+		return nil, err
+	}
+	var out []pipeline.Container
+	for _, c := range e.Containers() {
+		if (f.AppID == "" || f.AppID == c.Owner.AppID) && (f.Deployment == "" || f.Deployment == c.Owner.Deployment) {
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+// SetRestart implements pipeline.Containers.
+func (e *Engine) SetRestart(ctx context.Context, id string, always bool) error {
+	return e.change(ctx, "engine.SetRestart", id, func(c *container) { c.Always = always })
+}
+
+// Stop implements pipeline.Containers.
+func (e *Engine) Stop(ctx context.Context, id string) error {
+	return e.change(ctx, "engine.Stop", id, func(c *container) { c.Running, c.Status = false, "exited" })
+}
+
+// Remove implements pipeline.Containers.
+func (e *Engine) Remove(ctx context.Context, id string) error {
+	return e.change(ctx, "engine.Remove", id, func(*container) { delete(e.containers, id) })
+}
+
+func (e *Engine) change(ctx context.Context, call, id string, how func(*container)) error {
+	if err := e.w.call(ctx, call); err != nil {
+		return err
+	}
+	e.w.mu.Lock()
+	if c, ok := e.containers[id]; ok {
+		how(c)
+	}
+	e.w.mu.Unlock()
+	return e.w.ask(call, true)
+}
+
+// Logs implements pipeline.Containers.
+func (e *Engine) Logs(ctx context.Context, id string, _ pipeline.LogOrder) (io.ReadCloser, error) {
+	if err := e.w.call(ctx, "engine.Logs"); err != nil {
+		return nil, err
+	}
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	c, ok := e.containers[id]
+	if !ok {
+		return nil, pipeline.ErrNotFound
+	}
+	return io.NopCloser(strings.NewReader(c.behavior.Output)), nil
+}
+
+// Listeners implements pipeline.Inside; nothing can be known here.
+func (e *Engine) Listeners(ctx context.Context, _ string) ([]netip.AddrPort, error) {
+	return nil, e.w.call(ctx, "engine.Listeners")
+}
+
+// Dial implements pipeline.Inside: the container at the address answers with
+// its commit's status.
+func (e *Engine) Dial(ctx context.Context, _, address string) (net.Conn, error) {
+	if err := e.w.call(ctx, "engine.Dial"); err != nil {
+		return nil, err
+	}
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range e.Containers() {
+		if c.Edge == at.Addr() && c.Running {
+			e.w.mu.Lock()
+			status := e.apps[c.Owner.Commit].Status
+			e.w.mu.Unlock()
+			return answering(status), nil
+		}
+	}
+	return nil, fmt.Errorf("dial %s: connection refused", address)
+}
+
+// answering is a connection whose other end answers one HTTP request.
+func answering(status int) net.Conn {
+	if status == 0 {
+		status = http.StatusOK
+	}
+	near, far := net.Pipe()
+	go func() {
+		defer func() { _ = far.Close() }()
+		if _, err := far.Read(make([]byte, 4096)); err != nil {
+			return
+		}
+		_, _ = fmt.Fprintf(far, "HTTP/1.1 %d %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status, http.StatusText(status))
+	}()
+	return near
+}
+
+// Events implements pipeline.Watcher: nothing is told, runs look themselves.
+func (e *Engine) Events(ctx context.Context) (<-chan pipeline.Event, error) {
+	return make(chan pipeline.Event), e.w.call(ctx, "engine.Events")
+}
+
+// EnsureNetwork implements pipeline.Networks.
+func (e *Engine) EnsureNetwork(ctx context.Context, n pipeline.Network) error {
+	if err := e.w.call(ctx, "engine.EnsureNetwork"); err != nil {
+		return err
+	}
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	e.networks[n.Name] = n
+	return nil
+}
+
+// Subnets implements pipeline.Networks.
+func (e *Engine) Subnets(ctx context.Context) (map[string][]netip.Prefix, error) {
+	if err := e.w.call(ctx, "engine.Subnets"); err != nil {
+		return nil, err
+	}
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	out := map[string][]netip.Prefix{}
+	for name, n := range e.networks {
+		out[name] = []netip.Prefix{n.Subnet}
+	}
+	return out, nil
+}
+
+// RemoveNetwork implements pipeline.Networks.
+func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
+	if err := e.w.call(ctx, "engine.RemoveNetwork"); err != nil {
+		return err
+	}
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	delete(e.networks, name)
+	return nil
+}

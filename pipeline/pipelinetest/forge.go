@@ -1,0 +1,113 @@
+package pipelinetest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/pipeline/stack"
+)
+
+// Forge is a repository in memory.
+type Forge struct {
+	w       *World
+	commits map[string]commit
+	heads   map[string]string // branch to commit
+}
+
+type commit struct {
+	parent string
+	files  map[string]string
+}
+
+// Push adds a commit to the branch and returns its id. Its files are a
+// Dockerfile alone unless others are given.
+func (f *Forge) Push(branch string, files map[string]string) string {
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	sha := fmt.Sprintf("%040x", len(f.commits)+1)
+	if files == nil {
+		files = map[string]string{"Dockerfile": "FROM scratch"}
+	}
+	f.commits[sha] = commit{parent: f.heads[branch], files: files}
+	f.heads[branch] = sha
+	return sha
+}
+
+// SetHead moves the branch without a push.
+func (f *Forge) SetHead(branch, sha string) {
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	f.heads[branch] = sha
+}
+
+// Head implements pipeline.Source.
+func (f *Forge) Head(ctx context.Context, _, branch string) (string, error) {
+	if err := f.w.call(ctx, "forge.Head"); err != nil {
+		return "", err
+	}
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	if f.heads[branch] == "" {
+		return "", pipeline.ErrNoBranch
+	}
+	return f.heads[branch], nil
+}
+
+// Fetch implements pipeline.Source.
+func (f *Forge) Fetch(ctx context.Context, _, _, sha string) (pipeline.Tree, error) {
+	if err := f.w.call(ctx, "forge.Fetch"); err != nil {
+		return nil, err
+	}
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	c, ok := f.commits[sha]
+	if !ok {
+		return nil, pipeline.ErrNoCommit
+	}
+	return tree{sha: sha, files: c.files}, nil
+}
+
+// Ancestor implements pipeline.Source.
+func (f *Forge) Ancestor(ctx context.Context, _, old, sha string) (bool, error) {
+	if err := f.w.call(ctx, "forge.Ancestor"); err != nil {
+		return false, err
+	}
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	if _, ok := f.commits[old]; !ok {
+		return false, pipeline.ErrNoCommit
+	}
+	for ; sha != ""; sha = f.commits[sha].parent {
+		if sha == old {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+type tree struct {
+	sha   string
+	files map[string]string
+}
+
+func (t tree) Commit() pipeline.Commit {
+	return pipeline.Commit{SHA: t.sha, Subject: "commit " + strings.TrimLeft(t.sha, "0"), Author: "octocat"}
+}
+
+func (t tree) ReadFile(path string) ([]byte, error) {
+	content, ok := t.files[path]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", path, fs.ErrNotExist)
+	}
+	return []byte(content), nil
+}
+
+func (t tree) Context(context.Context, stack.Build) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader(t.sha)), nil
+}
+
+func (t tree) Hash(folder string) (string, error) { return "tree-" + t.sha + folder, nil }

@@ -1,0 +1,360 @@
+package pipelinetest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+)
+
+// Ledger is durable memory: it survives the server's death.
+type Ledger struct {
+	w           *World
+	kill        context.CancelCauseFunc
+	app         pipeline.App
+	deployments map[string]*pipeline.Deployment
+	order       []string
+	releases    map[string]pipeline.Release
+	addresses   map[string]netip.Addr
+	next        netip.Addr
+	env         map[string]string
+	seenHead    string
+	logs        map[string]*bytes.Buffer
+	moves       []pipeline.Move
+}
+
+func newLedger(w *World) *Ledger {
+	return &Ledger{
+		w: w,
+		app: pipeline.App{
+			ID: "app1", Name: "shop", Repo: "octocat/shop", Branch: "main",
+			Routes: []pipeline.Route{{Host: "shop.example.org", Service: "web", Port: 8000}},
+		},
+		deployments: map[string]*pipeline.Deployment{}, releases: map[string]pipeline.Release{},
+		addresses: map[string]netip.Addr{}, next: netip.MustParseAddr("10.201.0.2"),
+		env: map[string]string{}, logs: map[string]*bytes.Buffer{},
+	}
+}
+
+// App is the world's one app.
+func (l *Ledger) App() pipeline.App { return l.app }
+
+// SetOverlay gives the app a server-held compose file.
+func (l *Ledger) SetOverlay(yaml string) { l.app.Overlay = yaml }
+
+// Queue queues a deployment of the commit.
+func (l *Ledger) Queue(sha string, t pipeline.Trigger) pipeline.Deployment {
+	return l.queue(pipeline.Deployment{Commit: sha, Trigger: t})
+}
+
+// QueueRollback queues a deployment of an older deployment's release.
+func (l *Ledger) QueueRollback(to pipeline.Deployment) pipeline.Deployment {
+	return l.queue(pipeline.Deployment{Commit: to.Commit, Trigger: pipeline.Rollback, ReleaseID: to.ReleaseID})
+}
+
+func (l *Ledger) queue(d pipeline.Deployment) pipeline.Deployment {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	d.ID = fmt.Sprintf("d%03d", len(l.order)+1)
+	d.AppID, d.AppName, d.State, d.CreatedAt = l.app.ID, l.app.Name, pipeline.Queued, time.Now()
+	l.deployments[d.ID], l.order = &d, append(l.order, d.ID)
+	return d
+}
+
+// All lists the deployments in the order in which they were queued.
+func (l *Ledger) All() []pipeline.Deployment {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	var out []pipeline.Deployment
+	for _, id := range l.order {
+		out = append(out, *l.deployments[id])
+	}
+	return out
+}
+
+// LogText is what a deployment's log says.
+func (l *Ledger) LogText(id string) string {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	if b := l.logs[id]; b != nil {
+		return b.String()
+	}
+	return ""
+}
+
+// Current implements pipeline.Current.
+func (l *Ledger) Current(context.Context) ([]pipeline.App, []pipeline.Deployment, error) {
+	var active []pipeline.Deployment
+	for _, d := range l.All() {
+		if d.State == pipeline.Running || d.State.Serves() {
+			active = append(active, d)
+		}
+	}
+	return []pipeline.App{l.app}, active, nil
+}
+
+// Move implements pipeline.Recorder with the rules of the real store.
+func (l *Ledger) Move(ctx context.Context, m pipeline.Move) error {
+	if err := l.w.call(ctx, "ledger.Move "+string(m.To)); err != nil {
+		return err
+	}
+	l.w.mu.Lock()
+	err := l.moved(m)
+	l.w.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return l.w.ask("ledger.Move "+string(m.To), true)
+}
+
+func (l *Ledger) moved(m pipeline.Move) error {
+	d, ok := l.deployments[m.Deployment]
+	if !ok || d.State != m.From || !m.From.CanBecome(m.To) {
+		return fmt.Errorf("%s to %s: %w", m.From, m.To, pipeline.ErrConflict)
+	}
+	d.State = m.To
+	if m.Reason != "" {
+		d.Reason = m.Reason
+	}
+	if m.Color != "" {
+		d.Color = m.Color
+	}
+	if m.Attempt > 0 {
+		d.Attempt = m.Attempt
+	}
+	switch {
+	case m.To == pipeline.Watching:
+		d.LiveAt = m.At
+	case m.To.Ended():
+		d.EndedAt = m.At
+	}
+	if m.Retire != "" {
+		old := l.deployments[m.Retire]
+		if !old.State.CanBecome(pipeline.Retired) {
+			return fmt.Errorf("retire %s from %s: %w", m.Retire, old.State, pipeline.ErrConflict)
+		}
+		old.State = pipeline.Retired
+	}
+	l.moves = append(l.moves, m)
+	return nil
+}
+
+// Step implements pipeline.Recorder.
+func (l *Ledger) Step(ctx context.Context, id string, s pipeline.StepRecord) error {
+	if err := l.w.call(ctx, "ledger.Step "+s.Name+" "+string(s.State)); err != nil {
+		return err
+	}
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	d := l.deployments[id]
+	i := slices.IndexFunc(d.Steps, func(have pipeline.StepRecord) bool { return have.Name == s.Name && have.Attempt == s.Attempt })
+	if i < 0 {
+		d.Steps = append(d.Steps, s)
+	} else {
+		d.Steps[i] = s
+	}
+	return nil
+}
+
+// Log implements pipeline.Recorder.
+func (l *Ledger) Log(ctx context.Context, id string, _ []string) (pipeline.Log, error) {
+	if err := l.w.call(ctx, "ledger.Log"); err != nil {
+		return nil, err
+	}
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	if l.logs[id] == nil {
+		l.logs[id] = &bytes.Buffer{}
+	}
+	return &logFile{l: l, id: id}, nil
+}
+
+type logFile struct {
+	l  *Ledger
+	id string
+}
+
+func (f *logFile) Write(b []byte) (int, error) {
+	f.l.w.mu.Lock()
+	defer f.l.w.mu.Unlock()
+	return f.l.logs[f.id].Write(b)
+}
+
+func (f *logFile) Offset() int64 {
+	f.l.w.mu.Lock()
+	defer f.l.w.mu.Unlock()
+	return int64(f.l.logs[f.id].Len())
+}
+
+func (*logFile) Close() error { return nil }
+
+// AppByID implements pipeline.Records.
+func (l *Ledger) AppByID(ctx context.Context, _ string) (pipeline.App, error) {
+	return l.app, l.w.call(ctx, "ledger.AppByID")
+}
+
+// Deployment implements pipeline.Records.
+func (l *Ledger) Deployment(ctx context.Context, id string) (pipeline.Deployment, error) {
+	if err := l.w.call(ctx, "ledger.Deployment"); err != nil {
+		return pipeline.Deployment{}, err
+	}
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	d, ok := l.deployments[id]
+	if !ok {
+		return pipeline.Deployment{}, pipeline.ErrNotFound
+	}
+	return *d, nil
+}
+
+// LiveDeployment implements pipeline.Records.
+func (l *Ledger) LiveDeployment(ctx context.Context, _ string) (pipeline.Deployment, error) {
+	if err := l.w.call(ctx, "ledger.LiveDeployment"); err != nil {
+		return pipeline.Deployment{}, err
+	}
+	for _, d := range l.All() {
+		if d.State == pipeline.Live {
+			return d, nil
+		}
+	}
+	return pipeline.Deployment{}, pipeline.ErrNotFound
+}
+
+// Release implements pipeline.Records.
+func (l *Ledger) Release(ctx context.Context, id string) (pipeline.Release, error) {
+	if err := l.w.call(ctx, "ledger.Release"); err != nil {
+		return pipeline.Release{}, err
+	}
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	r, ok := l.releases[id]
+	if !ok {
+		return pipeline.Release{}, pipeline.ErrNotFound
+	}
+	return r, nil
+}
+
+// SaveRelease implements pipeline.Releases.
+func (l *Ledger) SaveRelease(ctx context.Context, id string, r pipeline.Release) error {
+	if err := l.w.call(ctx, "ledger.SaveRelease"); err != nil {
+		return err
+	}
+	l.w.mu.Lock()
+	r.Images = maps.Clone(r.Images)
+	l.releases[r.ID], l.deployments[id].ReleaseID = r, r.ID
+	l.w.mu.Unlock()
+	return l.w.ask("ledger.SaveRelease", true)
+}
+
+// KeptReleases implements pipeline.Releases.
+func (l *Ledger) KeptReleases(ctx context.Context, _ string, n int) ([]pipeline.Release, error) {
+	if err := l.w.call(ctx, "ledger.KeptReleases"); err != nil {
+		return nil, err
+	}
+	var out []pipeline.Release
+	for _, d := range slices.Backward(l.All()) {
+		if d.State == pipeline.Live || d.State == pipeline.Retired && len(out) < n {
+			out = append(out, l.releases[d.ReleaseID])
+		}
+	}
+	return out, nil
+}
+
+// NewerQueued implements pipeline.Heads.
+func (l *Ledger) NewerQueued(ctx context.Context, id string) (bool, error) {
+	if err := l.w.call(ctx, "ledger.NewerQueued"); err != nil {
+		return false, err
+	}
+	for _, d := range l.All() {
+		if d.ID > id && d.State == pipeline.Queued && d.Trigger.Automatic() {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// QueueHead implements pipeline.Heads.
+func (l *Ledger) QueueHead(ctx context.Context, _, sha, _ string) (bool, error) {
+	if err := l.w.call(ctx, "ledger.QueueHead"); err != nil {
+		return false, err
+	}
+	for _, d := range l.All() {
+		if d.Commit == sha && (d.State == pipeline.Queued || d.State == pipeline.Running || d.State.Serves()) {
+			return false, nil
+		}
+	}
+	l.Queue(sha, pipeline.Poll)
+	return true, nil
+}
+
+// SetSubject implements pipeline.Heads.
+func (l *Ledger) SetSubject(ctx context.Context, id, subject string) error {
+	if err := l.w.call(ctx, "ledger.SetSubject"); err != nil {
+		return err
+	}
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	l.deployments[id].Subject = subject
+	return nil
+}
+
+// Env implements pipeline.Vault.
+func (l *Ledger) Env(ctx context.Context, _ string) (map[string]string, int64, error) {
+	return maps.Clone(l.env), 1, l.w.call(ctx, "ledger.Env")
+}
+
+// Reserve implements pipeline.Addresses.
+func (l *Ledger) Reserve(ctx context.Context, deployment, service string, replica int) (netip.Addr, error) {
+	if err := l.w.call(ctx, "ledger.Reserve"); err != nil {
+		return netip.Addr{}, err
+	}
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	key := fmt.Sprintf("%s/%s/%d", deployment, service, replica)
+	if a, ok := l.addresses[key]; ok {
+		return a, nil
+	}
+	a := l.next
+	l.addresses[key], l.next = a, a.Next()
+	return a, nil
+}
+
+// ReleaseAddresses implements pipeline.Addresses.
+func (l *Ledger) ReleaseAddresses(ctx context.Context, deployment string) error {
+	if err := l.w.call(ctx, "ledger.ReleaseAddresses"); err != nil {
+		return err
+	}
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	maps.DeleteFunc(l.addresses, func(key string, _ netip.Addr) bool { return key[:len(deployment)] == deployment })
+	return nil
+}
+
+// AppSubnet implements pipeline.Addresses.
+func (l *Ledger) AppSubnet(ctx context.Context, _ string, used []netip.Prefix) (netip.Prefix, error) {
+	if err := l.w.call(ctx, "ledger.AppSubnet"); err != nil {
+		return netip.Prefix{}, err
+	}
+	return pipeline.FreeSubnet(netip.MustParsePrefix("10.201.64.0/18"), 26, used)
+}
+
+// Apps, SeenHead and SetSeenHead implement pipeline.HeadMemory.
+func (l *Ledger) Apps(ctx context.Context) ([]pipeline.App, error) {
+	return []pipeline.App{l.app}, l.w.call(ctx, "ledger.Apps")
+}
+
+// SeenHead implements pipeline.HeadMemory.
+func (l *Ledger) SeenHead(ctx context.Context, _ string) (string, error) {
+	return l.seenHead, l.w.call(ctx, "ledger.SeenHead")
+}
+
+// SetSeenHead implements pipeline.HeadMemory.
+func (l *Ledger) SetSeenHead(ctx context.Context, _, sha string) error {
+	l.seenHead = sha
+	return l.w.call(ctx, "ledger.SetSeenHead")
+}

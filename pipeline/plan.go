@@ -1,0 +1,99 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/swingbridge/swingbridge/pipeline/stack"
+)
+
+// plan reads the commit's compose files, chooses the idle color and says in the
+// log what will happen.
+func (x *run) plan(ctx context.Context) (string, error) {
+	x.dep.Color = Blue
+	if x.live.ID != "" {
+		x.dep.Color = x.live.Color.Other()
+	}
+	if err := x.move(ctx, Move{To: Running, Color: x.dep.Color, Attempt: x.dep.Attempt}); err != nil {
+		return "", err
+	}
+	if x.dep.Trigger == Rollback {
+		rel, err := x.Ledger.Release(ctx, x.dep.ReleaseID)
+		if err != nil {
+			return "", fmt.Errorf("read release: %w", err)
+		}
+		x.rel = rel
+		return fmt.Sprintf("release of %s as it was, on %s", Short(rel.Commit), x.dep.Color), nil
+	}
+	env, version, err := x.Ledger.Env(ctx, x.app.ID)
+	if err != nil {
+		return "", fmt.Errorf("read environment: %w", err)
+	}
+	x.env = env
+	rendered, err := Render(ctx, x.app, x.tree, env)
+	if err != nil {
+		return "", err
+	}
+	x.rel = Release{
+		AppID: x.app.ID, Commit: x.dep.Commit, Stack: rendered, EnvVersion: version,
+		Images: map[string]string{}, CreatedAt: x.Now(),
+	}
+	for _, line := range describe(x.app, x.rel.Stack, x.dep.Color, x.live) {
+		x.say("  %s", line)
+	}
+	return fmt.Sprintf("%d service(s) on %s", len(rendered.Services), x.dep.Color), nil
+}
+
+// Render reads the app's compose files from the tree and converts them.
+func Render(ctx context.Context, app App, tree Tree, env map[string]string) (stack.Stack, error) {
+	in := stack.Input{App: app.Name, Overlay: app.Overlay, Env: env, Read: tree.ReadFile}
+	for _, path := range app.Compose {
+		content, err := tree.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return stack.Stack{}, fmt.Errorf("compose file %s is not in commit %s: %w", path, Short(tree.Commit().SHA), err)
+		}
+		if err != nil {
+			return stack.Stack{}, fmt.Errorf("read compose file %s: %w", path, err)
+		}
+		in.Files = append(in.Files, stack.File{Path: path, Content: content})
+	}
+	for _, r := range app.Routes {
+		in.Routes = append(in.Routes, stack.Route{Host: r.Host, Service: r.Service, Port: r.Port})
+	}
+	return stack.Load(ctx, in)
+}
+
+// describe says in sentences what a deployment of the stack does.
+func describe(app App, s stack.Stack, color Color, live Deployment) []string {
+	sum := Summarize(app, s, color, live)
+	return slices.Concat(sum.Build, sum.Create, sum.Replace, sum.Keep)
+}
+
+// Summarize says what a deployment of the stack would do, before it does it.
+func Summarize(app App, s stack.Stack, color Color, live Deployment) PlanSummary {
+	var out PlanSummary
+	for _, svc := range s.Services {
+		if svc.Build != nil {
+			out.Build = append(out.Build, fmt.Sprintf("build %s from %s in %s", svc.Name, svc.Build.Dockerfile, svc.Build.Context))
+		}
+		out.Create = append(out.Create, fmt.Sprintf("start %s on %s, probe GET %s on port %d", svc.Name, color, svc.Probe.Path, svc.Probe.Port))
+	}
+	hosts := map[string]bool{}
+	for _, r := range app.Routes {
+		hosts[r.Host+r.Path] = true
+	}
+	swing := fmt.Sprintf("swing %s to %s", strings.Join(slices.Sorted(maps.Keys(hosts)), ", "), color)
+	if live.ID != "" {
+		swing += fmt.Sprintf(", then drain and stop %s (%s)", live.Color, Short(live.Commit))
+	}
+	out.Replace = append(out.Replace, swing)
+	for _, v := range s.Volumes {
+		out.Keep = append(out.Keep, "leave volume "+v.Name+" alone")
+	}
+	return out
+}

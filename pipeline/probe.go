@@ -1,0 +1,151 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/swingbridge/swingbridge/pipeline/stack"
+)
+
+// probe asks the idle color whether it is ready: it must be alive, healthy
+// where it has a health check, and answer several times in a row.
+func (x *run) probe(ctx context.Context) (string, error) {
+	var seen []string
+	for i, c := range x.containers {
+		svc, ok := x.rel.Stack.Service(c.Owner.Service)
+		if !ok || svc.Role != stack.Web {
+			continue
+		}
+		line, err := x.probeOne(ctx, svc, c)
+		if err != nil {
+			if !interrupted(ctx) {
+				x.tailLog(context.WithoutCancel(ctx), c)
+			}
+			return "", fmt.Errorf("service %s: %w", svc.Name, err)
+		}
+		if x.containers[i], err = x.Engine.Inspect(ctx, c.ID); err != nil {
+			return "", fmt.Errorf("look at container: %w", err)
+		}
+		seen = append(seen, svc.Name+": "+line)
+	}
+	return strings.Join(seen, "; "), nil
+}
+
+// probeOne probes one container until it answered often enough, died, or the
+// time is up.
+func (x *run) probeOne(ctx context.Context, svc stack.Service, c Container) (string, error) {
+	begun := x.Now()
+	client := &http.Client{
+		Timeout:       svc.Probe.Timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport:     &http.Transport{DialContext: x.Engine.Dial, DisableKeepAlives: true},
+	}
+	var last answer
+	for good := 0; ; {
+		now, err := x.Engine.Inspect(ctx, c.ID)
+		if err != nil {
+			return "", fmt.Errorf("look at container: %w", err)
+		}
+		if !now.Running {
+			return "", errors.New(ending(now))
+		}
+		if now.Health == "unhealthy" {
+			return "", errors.New("its health check says unhealthy")
+		}
+		before := last
+		last = ask(ctx, client, svc.Probe, c.Edge)
+		if last.good {
+			good++
+		} else {
+			good = 0
+		}
+		if last.text != before.text {
+			x.say("  GET %s → %s", svc.Probe.Path, last.text)
+		}
+		if good >= svc.Probe.Successes && (!now.HasCheck || now.Health == "healthy") {
+			return fmt.Sprintf("%s, %d of %d in a row after %s", last.text, good, svc.Probe.Successes, x.Now().Sub(begun).Round(time.Millisecond)), nil
+		}
+		if x.Now().Sub(begun) > svc.Probe.Within {
+			return "", x.whyNot(ctx, svc.Probe, now, last)
+		}
+		if err := sleep(ctx, pause(svc.Probe, begun, x.Now(), good)); err != nil {
+			return "", err
+		}
+	}
+}
+
+// pause is short at first and between successes, so that a fast app is not
+// kept waiting, and the probe's own interval after a while.
+func pause(p stack.Probe, begun, now time.Time, good int) time.Duration {
+	if good > 0 || now.Sub(begun) < 2*time.Second {
+		return min(p.Interval, 10*time.Millisecond)
+	}
+	return p.Interval
+}
+
+// answer is what one request of a probe saw.
+type answer struct {
+	good bool
+	text string
+	err  error
+	code int
+}
+
+func ask(ctx context.Context, client *http.Client, p stack.Probe, addr netip.Addr) answer {
+	url := "http://" + net.JoinHostPort(addr.String(), strconv.Itoa(p.Port)) + p.Path
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return answer{text: err.Error(), err: err}
+	}
+	req.Host = p.Host
+	req.Header.Set("User-Agent", "Swingbridge-Probe")
+	req.Header.Set("X-Forwarded-Proto", "https")
+	resp, err := client.Do(req)
+	if err != nil {
+		return answer{text: plainly(err), err: err}
+	}
+	defer func() { _ = resp.Body.Close() }() // nothing to learn from it
+	a := answer{code: resp.StatusCode, text: strconv.Itoa(resp.StatusCode)}
+	a.good = a.code >= p.StatusMin && a.code <= p.StatusMax
+	if to := resp.Header.Get("Location"); to != "" {
+		a.text += " to " + to
+	}
+	if !a.good {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, 200)) // what there is of it helps
+		if line := strings.Join(strings.Fields(string(body)), " "); line != "" {
+			a.text += ": " + line
+		}
+	}
+	return a
+}
+
+// plainly cuts net/http's error to what an operator needs.
+func plainly(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		return op.Err.Error()
+	}
+	return err.Error()
+}
+
+// tailLog copies the last lines of a container into the deployment's log.
+func (x *run) tailLog(ctx context.Context, c Container) {
+	out, err := x.Engine.Logs(ctx, c.ID, LogOrder{Tail: 50})
+	if err != nil {
+		x.say("  the container's output cannot be read: %v", err)
+		return
+	}
+	defer func() { _ = out.Close() }() // only read
+	x.say("  last lines of %s:", c.Name)
+	if _, err := io.Copy(x.log, io.LimitReader(out, 256<<10)); err != nil {
+		x.say("  the container's output cannot be read: %v", err)
+	}
+}

@@ -1,0 +1,169 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Current reads which apps there are and which of their deployments are
+// running, cutting over, watching, live or stuck.
+type Current func(context.Context) ([]App, []Deployment, error)
+
+// Reconcile compares what the records say is live with what the engine runs
+// and the proxy's table holds, and mends the difference: live containers that
+// do not run are started, containers of no current deployment are ended, the
+// proxy is pointed at the live color. Deployments under way are left to their
+// own run. Errors concern single apps; all apps are looked at.
+func (r *Runner) Reconcile(ctx context.Context, current Current) error {
+	// Containers first: a deployment's state is written before its containers
+	// are made, so that none found here can be unknown below.
+	there, err := r.Engine.List(ctx, Filter{})
+	if err != nil {
+		return fmt.Errorf("list containers: %w", err)
+	}
+	apps, active, err := current(ctx)
+	if err != nil {
+		return fmt.Errorf("read what should run: %w", err)
+	}
+	byID := map[string]Deployment{}
+	for _, d := range active {
+		byID[d.ID] = d
+	}
+	var errs []error
+	for _, c := range there {
+		if err := r.mend(ctx, c, byID[c.Owner.Deployment]); err != nil {
+			errs = append(errs, fmt.Errorf("container %s: %w", c.Name, err))
+		}
+	}
+	for _, a := range apps {
+		if err := r.point(ctx, a, active); err != nil {
+			errs = append(errs, fmt.Errorf("app %s: %w", a.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// mend makes one container what its deployment's state asks for.
+func (r *Runner) mend(ctx context.Context, c Container, d Deployment) error {
+	switch d.State {
+	case Live:
+		if !c.Always {
+			if err := r.Engine.SetRestart(ctx, c.ID, true); err != nil {
+				return fmt.Errorf("set restart policy: %w", err)
+			}
+		}
+		if !c.Running {
+			r.Logger.Info("starting a live container that does not run", "container", c.Name, "status", c.Status)
+			return r.Engine.Start(ctx, c.ID)
+		}
+		return nil
+	case "":
+		return r.endOrphan(ctx, c)
+	}
+	return nil
+}
+
+// endOrphan ends a container of no current deployment, unless requests are
+// still open on it: then its run, or the next look, ends it.
+func (r *Runner) endOrphan(ctx context.Context, c Container) error {
+	if c.Running {
+		open, err := r.Proxy.Inflight(ctx, c.Owner.Deployment)
+		if err != nil || open > 0 {
+			return err
+		}
+	}
+	r.Logger.Info("ending a container of no current deployment", "container", c.Name, "deployment", c.Owner.Deployment)
+	x := &run{Runner: r}
+	return x.stopOne(ctx, c)
+}
+
+// point makes the proxy's entry of an app equal to its live deployment.
+func (r *Runner) point(ctx context.Context, a App, active []Deployment) error {
+	var live Deployment
+	for _, d := range active {
+		if d.AppID != a.ID {
+			continue
+		}
+		if d.State != Live {
+			return nil // its run, or a person, decides
+		}
+		live = d
+	}
+	if live.ID == "" {
+		return nil
+	}
+	want, err := EntryFor(ctx, r.Engine, a, live)
+	if err != nil {
+		return err
+	}
+	have, err := r.Proxy.Entry(ctx, a.ID)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("ask the proxy: %w", err)
+	}
+	if have.Deployment == want.Deployment && slices.EqualFunc(have.Paths, want.Paths, samePath) {
+		return nil
+	}
+	if moved, err := r.movedOn(ctx, have); moved || err != nil {
+		return err
+	}
+	r.Logger.Info("pointing the proxy at the live color", "app", a.Name, "color", live.Color, "deployment", live.ID)
+	if _, err := r.Proxy.Swing(ctx, want, have.Version); err != nil {
+		return fmt.Errorf("point the proxy at %s: %w", live.Color, err)
+	}
+	return nil
+}
+
+// movedOn reports whether the proxy's entry belongs to a deployment that went
+// its way after the records were read.
+func (r *Runner) movedOn(ctx context.Context, have Entry) (bool, error) {
+	if have.Deployment == "" {
+		return false, nil
+	}
+	d, err := r.Ledger.Deployment(ctx, have.Deployment)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && d.State != Live && (d.State.Serves() || d.State == Running), err
+}
+
+func samePath(a, b Path) bool {
+	return a.Host == b.Host && a.Prefix == b.Prefix && slices.Equal(a.Targets, b.Targets)
+}
+
+// KeepReconciled reconciles now, whenever the engine comes back, and at each
+// tick, until ctx ends.
+func (r *Runner) KeepReconciled(ctx context.Context, tick <-chan time.Time, current Current) {
+	for ctx.Err() == nil {
+		r.reconcileUntilBroken(ctx, tick, current)
+	}
+}
+
+// reconcileUntilBroken reconciles once and then waits for a tick, or for the
+// end of the event stream, which the engine's restart brings.
+func (r *Runner) reconcileUntilBroken(ctx context.Context, tick <-chan time.Time, current Current) {
+	stream, stop := context.WithCancel(ctx)
+	defer stop()
+	events, err := r.Engine.Events(stream)
+	if err == nil {
+		err = r.Reconcile(ctx, current)
+	}
+	if err != nil && ctx.Err() == nil {
+		r.Logger.Warn("reconcile", "error", err)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick:
+			return
+		case e, open := <-events:
+			if !open {
+				return
+			}
+			r.Logger.Debug("container event", "kind", e.Kind, "service", e.Service, "deployment", e.Deployment)
+		}
+	}
+}

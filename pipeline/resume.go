@@ -1,0 +1,142 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// resume looks at where the deployment stands and says with which step to go
+// on; -1 where it has been settled. Before the cutover what an earlier attempt
+// did is undone and a new attempt begins; past it the deployment goes forward.
+func (x *run) resume(ctx context.Context) (int, error) {
+	if err := x.loadLive(ctx); err != nil {
+		return 0, err
+	}
+	switch x.dep.State {
+	case Queued:
+		return 0, x.begin(ctx)
+	case Running:
+		x.say("taken up again after an interruption: attempt %d begins", x.dep.Attempt+1)
+		if err := x.removeNew(ctx); err != nil {
+			return 0, fmt.Errorf("undo attempt %d: %w", x.dep.Attempt, err)
+		}
+		return 0, x.begin(ctx)
+	}
+	if err := x.loadRun(ctx); err != nil {
+		return 0, err
+	}
+	switch x.dep.State {
+	case CuttingOver:
+		return x.resumeCutover(ctx)
+	case Watching:
+		return x.resumeGuard(ctx)
+	}
+	return x.index("drain"), nil
+}
+
+func (x *run) begin(ctx context.Context) error {
+	return x.move(ctx, Move{To: Running, Attempt: x.dep.Attempt + 1})
+}
+
+// loadLive finds the deployment that visitors are on.
+func (x *run) loadLive(ctx context.Context) error {
+	live, err := x.Ledger.LiveDeployment(ctx, x.app.ID)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read live deployment: %w", err)
+	}
+	x.live = live
+	if x.liveRel, err = x.Ledger.Release(ctx, live.ReleaseID); err != nil {
+		return fmt.Errorf("read live release: %w", err)
+	}
+	return nil
+}
+
+// loadRun fills in what the steps before the cutover had found out.
+func (x *run) loadRun(ctx context.Context) (err error) {
+	if x.rel, err = x.Ledger.Release(ctx, x.dep.ReleaseID); err != nil {
+		return fmt.Errorf("read release: %w", err)
+	}
+	x.containers, err = x.Engine.List(ctx, Filter{AppID: x.app.ID, Deployment: x.dep.ID})
+	if err != nil {
+		return fmt.Errorf("list containers: %w", err)
+	}
+	x.cutAt = x.dep.LiveAt
+	return nil
+}
+
+// resumeCutover asks the proxy. The version is there: forward. Absent: the
+// swap never happened, undo. Not reachable: wait, for only the proxy knows.
+func (x *run) resumeCutover(ctx context.Context) (int, error) {
+	e, err := x.askProxy(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if e.Deployment == x.dep.ID {
+		x.say("the proxy has this version: going on after an interruption")
+		return x.index("cut over"), nil
+	}
+	if err := x.fence(ctx, e); err != nil {
+		return 0, err
+	}
+	x.say("the proxy does not have this version: attempt %d begins", x.dep.Attempt+1)
+	if err := x.removeNew(ctx); err != nil {
+		return 0, fmt.Errorf("undo attempt %d: %w", x.dep.Attempt, err)
+	}
+	return 0, x.begin(ctx)
+}
+
+// fence writes the proxy's entry once more under a new version, so that a
+// change asked for before the crash and still on its way is refused.
+func (x *run) fence(ctx context.Context, e Entry) error {
+	if e.Deployment == "" {
+		return nil
+	}
+	if _, err := x.Proxy.Swing(ctx, e, e.Version); err != nil {
+		return fmt.Errorf("renew the proxy's entry: %w", err)
+	}
+	return nil
+}
+
+func (x *run) resumeGuard(ctx context.Context) (int, error) {
+	e, err := x.askProxy(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if e.Deployment == x.dep.ID {
+		return x.index("guard"), nil
+	}
+	steps := x.steps()
+	return -1, x.end(ctx, steps[:x.index("guard")], errors.New("visitors had been swung back when the server was interrupted"))
+}
+
+// askProxy returns the app's entry, the zero Entry if it has none, waiting for
+// a proxy that does not answer.
+func (x *run) askProxy(ctx context.Context) (Entry, error) {
+	for said := false; ; said = true {
+		e, err := x.Proxy.Entry(ctx, x.app.ID)
+		switch {
+		case err == nil:
+			return e, nil
+		case errors.Is(err, ErrNotFound):
+			return Entry{}, nil
+		case !errors.Is(err, ErrUnreachable):
+			return Entry{}, fmt.Errorf("ask the proxy: %w", err)
+		}
+		if !said {
+			x.say("the proxy does not answer, waiting for it: %v", err)
+		}
+		if err := sleep(ctx, 500*time.Millisecond); err != nil {
+			return Entry{}, err
+		}
+	}
+}
+
+func (x *run) index(name string) int {
+	return slices.IndexFunc(x.steps(), func(s Step) bool { return s.Name == name })
+}

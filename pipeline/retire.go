@@ -1,0 +1,60 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+)
+
+// stopOld ends the containers of the app's deployments that are over, with
+// their own signal and grace, and removes them: a rollback makes new ones.
+func (x *run) stopOld(ctx context.Context) (string, error) {
+	x.live = x.dep // accepted: what was live before is retired
+	old, err := x.others(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, c := range old {
+		if err := x.stopOne(ctx, c); err != nil {
+			return "", err
+		}
+	}
+	if len(old) == 0 {
+		return "", Skip("no other color runs")
+	}
+	return fmt.Sprintf("%d container(s) stopped and removed", len(old)), nil
+}
+
+func (x *run) stopOne(ctx context.Context, c Container) error {
+	if err := x.Engine.SetRestart(ctx, c.ID, false); err != nil {
+		return fmt.Errorf("set restart policy of %s: %w", c.Name, err)
+	}
+	if err := x.Engine.Stop(ctx, c.ID); err != nil {
+		return fmt.Errorf("stop %s: %w", c.Name, err)
+	}
+	if err := x.Engine.Remove(ctx, c.ID); err != nil {
+		return fmt.Errorf("remove %s: %w", c.Name, err)
+	}
+	if err := x.Ledger.ReleaseAddresses(ctx, c.Owner.Deployment); err != nil {
+		return fmt.Errorf("free addresses: %w", err)
+	}
+	return nil
+}
+
+// prune removes the app's images that no kept release names.
+func (x *run) prune(ctx context.Context) (string, error) {
+	kept, err := x.Ledger.KeptReleases(ctx, x.app.ID, x.rel.Stack.Keep)
+	if err != nil {
+		return "", fmt.Errorf("list kept releases: %w", err)
+	}
+	var images []string
+	for _, rel := range append(kept, x.rel) {
+		for _, id := range rel.Images {
+			images = append(images, id)
+		}
+	}
+	n, err := x.Engine.PruneImages(ctx, x.app.ID, images)
+	if err != nil {
+		return "", fmt.Errorf("prune images: %w", err)
+	}
+	return fmt.Sprintf("%d image(s) removed, %d release(s) kept", n, len(kept)), nil
+}

@@ -1,0 +1,268 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Causes with which the context of a run is canceled. Any other cause means
+// that the server stops: the run leaves everything as it is, and the next
+// start takes it up.
+var (
+	ErrCanceled = errors.New("canceled by an operator")
+	ErrRollBack = errors.New("rolled back by an operator")
+)
+
+// ErrInterrupted is returned by Run where the server stops; the deployment is
+// not settled and must be run again.
+var ErrInterrupted = errors.New("interrupted, to be taken up at the next start")
+
+// Runner carries deployments out. All fields but Logger are required.
+type Runner struct {
+	Source Source
+	Engine Engine
+	Proxy  Proxy
+	Prover Prover
+	Ledger Ledger
+
+	Edge       string             // the network on which the proxy reaches containers
+	AppNetwork func(a App) string // name of the app's own network
+	Now        func() time.Time
+	Logger     *slog.Logger
+}
+
+// run is one attempt of one deployment. Its fields are filled by the steps, in
+// their order, or by resume after a crash.
+type run struct {
+	*Runner
+	app App
+	dep Deployment
+	log Log
+
+	tree       Tree // nil for a rollback
+	rel        Release
+	live       Deployment // the one visitors are on; zero ID if none
+	liveRel    Release
+	containers []Container
+	env        map[string]string
+	cutAt      time.Time
+}
+
+// Run brings the deployment to an end, from wherever it stands: nil when it is
+// settled, ErrInterrupted when the server stops, another error when the ledger
+// cannot be written (to be tried again).
+func (r *Runner) Run(ctx context.Context, id string) error {
+	x, err := r.open(ctx, id)
+	if err != nil {
+		return fmt.Errorf("open deployment %s: %w", id, err)
+	}
+	if x == nil {
+		return nil
+	}
+	defer func() {
+		if err := x.log.Close(); err != nil {
+			r.Logger.Error("close deployment log", "deployment", id, "error", err)
+		}
+	}()
+	from, err := x.resume(ctx)
+	if err != nil {
+		return x.leave(ctx, err)
+	}
+	if from < 0 {
+		return nil
+	}
+	return x.walk(ctx, from)
+}
+
+// open loads what is known. A nil run means that there is nothing to do.
+func (r *Runner) open(ctx context.Context, id string) (*run, error) {
+	dep, err := r.Ledger.Deployment(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if dep.State.Ended() && dep.State != Live || dep.State == Stuck {
+		return nil, nil
+	}
+	app, err := r.Ledger.AppByID(ctx, dep.AppID)
+	if err != nil {
+		return nil, err
+	}
+	env, _, err := r.Ledger.Env(ctx, app.ID)
+	if err != nil {
+		return nil, err
+	}
+	x := &run{Runner: r, app: app, dep: dep, env: env}
+	if x.log, err = r.Ledger.Log(ctx, id, secretsOf(env)); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	return x, nil
+}
+
+// walk does the steps from the given one on; where one fails, all done so far
+// are undone in reverse.
+func (x *run) walk(ctx context.Context, from int) error {
+	steps := x.steps()
+	for i := from; i < len(steps); {
+		group := i + 1
+		for group < len(steps) && steps[group].Beside {
+			group++
+		}
+		err := x.together(ctx, steps[i:group])
+		switch {
+		case err == nil:
+		case interrupted(ctx):
+			return ErrInterrupted
+		case steps[i].Tidy || x.dep.State == Live:
+			x.say("warning: %v", err)
+		default:
+			return x.end(ctx, steps[:group], err)
+		}
+		i = group
+	}
+	return nil
+}
+
+// together runs one step, with those beside it. The state that the first one
+// reaches does not wait for the others. Where it fails, the others end.
+func (x *run) together(ctx context.Context, group []Step) error {
+	if len(group) == 1 {
+		return x.take(ctx, group[0])
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	errs := make([]error, len(group))
+	for i, s := range group {
+		wg.Go(func() {
+			if errs[i] = x.take(ctx, s); errs[i] != nil && i == 0 {
+				cancel(errEndsBeside)
+			}
+		})
+	}
+	wg.Wait()
+	if errs[0] != nil {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
+var errEndsBeside = fmt.Errorf("%w: the step beside it ended", ErrCanceled)
+
+// take is the one place where a step meets state, journal, log and clock.
+func (x *run) take(ctx context.Context, s Step) error {
+	if s.Enter != "" && x.dep.State != s.Enter {
+		if err := x.move(ctx, Move{To: s.Enter}); err != nil {
+			return err
+		}
+	}
+	rec := StepRecord{Attempt: x.dep.Attempt, Name: s.Name, State: StepRunning, StartedAt: x.Now(), LogOffset: x.log.Offset()}
+	if err := x.Ledger.Step(ctx, x.dep.ID, rec); err != nil {
+		return fmt.Errorf("journal %s: %w", s.Name, err)
+	}
+	seen, err := s.Do(ctx)
+	if err != nil && interrupted(ctx) {
+		return err // the journal keeps "running": what it did is looked at on the next start
+	}
+	rec.EndedAt, rec.Detail, rec.State = x.Now(), seen, StepDone
+	var skip Skip
+	switch {
+	case errors.As(err, &skip):
+		rec.State, rec.Detail, err = StepSkipped, string(skip), nil
+		x.say("%s: skipped, %s", s.Name, skip)
+	case err != nil:
+		rec.State, rec.Error = StepFailed, err.Error()
+		x.say("%s: %v", s.Name, err)
+	case seen != "":
+		x.say("%s: %s", s.Name, seen)
+	}
+	keep := context.WithoutCancel(ctx)
+	if jerr := x.Ledger.Step(keep, x.dep.ID, rec); jerr != nil {
+		return errors.Join(err, fmt.Errorf("journal %s: %w", s.Name, jerr))
+	}
+	if err != nil {
+		return err
+	}
+	if s.Reach != "" {
+		return x.move(keep, Move{To: s.Reach})
+	}
+	return nil
+}
+
+// move writes a state change and remembers it.
+func (x *run) move(ctx context.Context, m Move) error {
+	m.Deployment, m.From, m.At = x.dep.ID, x.dep.State, x.Now()
+	if m.To == Live && x.live.ID != x.dep.ID {
+		m.Retire = x.live.ID
+	}
+	if err := x.Ledger.Move(ctx, m); err != nil {
+		return fmt.Errorf("move to %s: %w", m.To, err)
+	}
+	x.dep.State = m.To
+	if m.Attempt > 0 {
+		x.dep.Attempt = m.Attempt
+	}
+	return nil
+}
+
+// leave decides what an error before the first step means.
+func (x *run) leave(ctx context.Context, err error) error {
+	if interrupted(ctx) {
+		return ErrInterrupted
+	}
+	return err
+}
+
+// say writes a line of our own to the deployment's log.
+func (x *run) say(format string, args ...any) {
+	if _, err := fmt.Fprintf(x.log, format+"\n", args...); err != nil {
+		x.Logger.Error("write deployment log", "deployment", x.dep.ID, "error", err)
+	}
+}
+
+// interrupted reports whether the server stops, as opposed to an operator who
+// wants this one deployment to end.
+func interrupted(ctx context.Context) bool {
+	return ctx.Err() != nil && !byOperator(ctx)
+}
+
+func byOperator(ctx context.Context) bool {
+	cause := context.Cause(ctx)
+	return errors.Is(cause, ErrCanceled) || errors.Is(cause, ErrRollBack)
+}
+
+// steady is a context that an operator's wish does not end, only the server's
+// stop: the cutover is carried through and taken back by its own undo.
+func steady(ctx context.Context) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if interrupted(ctx) {
+			cancel(context.Cause(ctx))
+		}
+	})
+	return out, func() { stop(); cancel(nil) }
+}
+
+// sleep waits, or returns the reason why not.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
+
+// secretsOf lists the values that must never reach a log.
+func secretsOf(env map[string]string) []string {
+	out := make([]string, 0, len(env))
+	for _, v := range env {
+		out = append(out, v)
+	}
+	return out
+}

@@ -1,0 +1,95 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/swingbridge/swingbridge/pipeline/stack"
+)
+
+// start creates and starts the containers of the idle color. Whatever has the
+// same name from an interrupted attempt is looked at, not guessed about.
+func (x *run) start(ctx context.Context) (string, error) {
+	network, err := EnsureAppNetwork(ctx, x.Runner, x.app)
+	if err != nil {
+		return "", err
+	}
+	x.containers = nil
+	for _, svc := range x.rel.Stack.Services {
+		c, err := x.startOne(ctx, svc, network)
+		if err != nil {
+			return "", fmt.Errorf("service %s: %w", svc.Name, err)
+		}
+		x.containers = append(x.containers, c)
+	}
+	return fmt.Sprintf("%d container(s) on %s", len(x.containers), x.dep.Color), nil
+}
+
+func (x *run) startOne(ctx context.Context, svc stack.Service, network string) (Container, error) {
+	addr, err := x.Ledger.Reserve(ctx, x.dep.ID, svc.Name, 0)
+	if err != nil {
+		return Container{}, fmt.Errorf("reserve an address: %w", err)
+	}
+	c, err := x.Engine.Ensure(ctx, ContainerOrder{
+		Owner: x.owner(svc.Name), Image: x.rel.Images[svc.Name], Service: svc, Volumes: x.rel.Stack.Volumes,
+		Edge: Attachment{Network: x.Edge, Address: addr}, App: network,
+	})
+	if err != nil {
+		return Container{}, fmt.Errorf("create container: %w", err)
+	}
+	if err := x.Engine.Start(ctx, c.ID); err != nil {
+		return Container{}, fmt.Errorf("start container: %w", err)
+	}
+	if c, err = x.Engine.Inspect(ctx, c.ID); err != nil {
+		return Container{}, fmt.Errorf("look at container: %w", err)
+	}
+	return c, nil
+}
+
+// EnsureAppNetwork makes the app's own network, out of our subnets and beside
+// all that are in use, and returns its name.
+func EnsureAppNetwork(ctx context.Context, r *Runner, app App) (string, error) {
+	name := r.AppNetwork(app)
+	used, err := r.Engine.Subnets(ctx)
+	if err != nil {
+		return "", fmt.Errorf("list networks: %w", err)
+	}
+	var others []netip.Prefix
+	for network, subnets := range used {
+		if network != name {
+			others = append(others, subnets...)
+		}
+	}
+	subnet, err := r.Ledger.AppSubnet(ctx, app.ID, others)
+	if err != nil {
+		return "", fmt.Errorf("choose a subnet: %w", err)
+	}
+	n := Network{
+		Name: name, AppID: app.ID, App: app.Name, Subnet: subnet,
+		Gateway: subnet.Addr().Next(), Range: subnet,
+	}
+	if err := r.Engine.EnsureNetwork(ctx, n); err != nil {
+		return "", fmt.Errorf("make network %s: %w", name, err)
+	}
+	return name, nil
+}
+
+// removeNew takes the deployment's containers away again; they have no
+// visitors, or had them taken away.
+func (x *run) removeNew(ctx context.Context) error {
+	there, err := x.Engine.List(ctx, Filter{AppID: x.app.ID, Deployment: x.dep.ID})
+	if err != nil {
+		return fmt.Errorf("list containers: %w", err)
+	}
+	for _, c := range there {
+		if err := x.Engine.Remove(ctx, c.ID); err != nil {
+			return fmt.Errorf("remove container %s: %w", c.Name, err)
+		}
+	}
+	x.containers = nil
+	if err := x.Ledger.ReleaseAddresses(ctx, x.dep.ID); err != nil {
+		return fmt.Errorf("free addresses: %w", err)
+	}
+	return nil
+}

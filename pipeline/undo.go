@@ -1,0 +1,103 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// undoBudget bounds the taking back of one attempt, containers' own grace
+// included.
+const undoBudget = 5 * time.Minute
+
+// superseded ends an automatic deployment whose commit the branch no longer
+// wants.
+type superseded struct{ reason string }
+
+func (s superseded) Error() string { return s.reason }
+
+// end undoes the steps, last one first, and writes how the deployment ended.
+// The failed step is undone too: it may have got halfway. Undoing runs on a
+// context of its own, so that a cancel does not leave half a stack behind.
+func (x *run) end(ctx context.Context, done []Step, cause error) error {
+	final := x.final(ctx, cause)
+	steadied, stop := steady(ctx)
+	defer stop()
+	undo, cancel := context.WithTimeout(steadied, undoBudget)
+	defer cancel()
+	for _, s := range slices.Backward(done) {
+		if s.Undo == nil {
+			continue
+		}
+		if err := x.takeBack(undo, s); err != nil {
+			if interrupted(ctx) {
+				return ErrInterrupted
+			}
+			x.say("undo %s: %v", s.Name, err)
+			return x.settle(context.WithoutCancel(ctx), Stuck, fmt.Sprintf("%v; then undoing %q: %v", cause, s.Name, err))
+		}
+	}
+	return x.settle(context.WithoutCancel(ctx), final, x.reason(ctx, cause))
+}
+
+// takeBack journals and runs one undo.
+func (x *run) takeBack(ctx context.Context, s Step) error {
+	rec := StepRecord{Attempt: x.dep.Attempt, Name: "undo " + s.Name, State: StepRunning, StartedAt: x.Now(), LogOffset: x.log.Offset()}
+	if err := x.Ledger.Step(ctx, x.dep.ID, rec); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	err := x.insist(ctx, s.Undo)
+	rec.EndedAt, rec.State = x.Now(), StepUndone
+	if err != nil {
+		rec.State, rec.Error = StepFailed, err.Error()
+	}
+	return errors.Join(err, x.Ledger.Step(context.WithoutCancel(ctx), x.dep.ID, rec))
+}
+
+// insist repeats an undo until it works or the budget is spent: an engine that
+// restarts, or a proxy that does, is no reason to leave things half undone.
+func (x *run) insist(ctx context.Context, undo func(context.Context) error) error {
+	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
+		err := undo(ctx)
+		if err == nil {
+			return nil
+		}
+		x.say("undoing did not work yet: %v", err)
+		if sleep(ctx, pause) != nil {
+			return err
+		}
+	}
+}
+
+// final is the state that an error leads to from where the deployment stands.
+func (x *run) final(ctx context.Context, cause error) State {
+	var gone superseded
+	switch {
+	case x.dep.State == CuttingOver || x.dep.State == Watching:
+		return RolledBack
+	case errors.As(cause, &gone):
+		return Superseded
+	case byOperator(ctx):
+		return Canceled
+	}
+	return Failed
+}
+
+// reason is the sentence that people read.
+func (x *run) reason(ctx context.Context, cause error) string {
+	if byOperator(ctx) {
+		return context.Cause(ctx).Error()
+	}
+	return cause.Error()
+}
+
+// settle writes the end of the attempt.
+func (x *run) settle(ctx context.Context, to State, reason string) error {
+	x.say("%s: %s", to, reason)
+	if err := x.move(ctx, Move{To: to, Reason: reason}); err != nil {
+		return err
+	}
+	return nil
+}
