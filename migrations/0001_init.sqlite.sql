@@ -69,7 +69,7 @@ create table deployments (
 );
 create unique index deployments_one_live on deployments (app_id) where state = 'live';
 create index deployments_app on deployments (app_id, id);
-create index deployments_app_state on deployments (app_id, state);
+create index deployments_app_state on deployments (app_id, state, id);
 create index deployments_state on deployments (state, id);
 create index deployments_release on deployments (release_id);
 

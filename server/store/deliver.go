@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 )
@@ -108,12 +109,26 @@ func (s *Store) gather(first *deliverRequest) []*deliverRequest {
 		if len(group) == maxGroup {
 			return group
 		}
-		select {
-		case r = <-s.deliveries:
-		default:
+		var more bool
+		if r, more = s.waiting(); !more {
 			return group
 		}
 	}
+}
+
+// waiting takes a delivery that is there. Those who got the last group's
+// answers need a moment to bring their next one: without the yields they would
+// fall into two groups that take turns, each with an fsync of its own.
+func (s *Store) waiting() (*deliverRequest, bool) {
+	for range 4 {
+		select {
+		case r := <-s.deliveries:
+			return r, true
+		default:
+			runtime.Gosched()
+		}
+	}
+	return nil, false
 }
 
 // commitGroup answers nobody before the commit, and everybody with its error
@@ -126,9 +141,10 @@ func (s *Store) commitGroup(c *committer, group []*deliverRequest) {
 			return nil, err
 		}
 		return s.transact(ctx, func(ctx context.Context, t *tx) error {
+			g := &groupTx{tx: t, committer: c}
 			for i, r := range group {
 				var err error
-				if answers[i], err = s.inSavepoint(ctx, t, c, r); err != nil {
+				if answers[i], err = s.inSavepoint(ctx, g, r); err != nil {
 					return err
 				}
 			}
@@ -149,19 +165,19 @@ func (s *Store) commitGroup(c *committer, group []*deliverRequest) {
 // inSavepoint keeps one delivery's failure from the others of its group. Its
 // own error means that the transaction itself is broken: SQLite ends it on a
 // full disk, and whatever followed would be outside of it.
-func (s *Store) inSavepoint(ctx context.Context, t *tx, c *committer, r *deliverRequest) (deliverAnswer, error) {
-	if _, err := t.StmtContext(ctx, c.save).ExecContext(ctx); err != nil {
+func (s *Store) inSavepoint(ctx context.Context, g *groupTx, r *deliverRequest) (deliverAnswer, error) {
+	if _, err := g.StmtContext(ctx, g.save).ExecContext(ctx); err != nil {
 		return deliverAnswer{}, fmt.Errorf("savepoint: %w", err)
 	}
-	before := len(t.changes)
-	d, failed := s.record(ctx, t, c, r)
+	before := len(g.changes)
+	d, failed := s.record(ctx, g, r)
 	if failed != nil {
-		t.changes = t.changes[:before]
-		if _, err := t.StmtContext(ctx, c.undo).ExecContext(ctx); err != nil {
+		g.changes, g.standings = g.changes[:before], nil
+		if _, err := g.StmtContext(ctx, g.undo).ExecContext(ctx); err != nil {
 			return deliverAnswer{}, errors.Join(failed, fmt.Errorf("back to savepoint: %w", err))
 		}
 	}
-	if _, err := t.StmtContext(ctx, c.release).ExecContext(ctx); err != nil {
+	if _, err := g.StmtContext(ctx, g.release).ExecContext(ctx); err != nil {
 		return deliverAnswer{}, errors.Join(failed, fmt.Errorf("release savepoint: %w", err))
 	}
 	return deliverAnswer{delivery: d, err: failed}, nil

@@ -20,14 +20,17 @@ func scanDeployment(r scanner) (pipeline.Deployment, error) {
 	return d, err
 }
 
-// openStates are those of deployments that are queued, running or live: what
+// whereOpen selects an app's deployments that are queued, running or live: what
 // decides about a delivery. A stuck one counts, its commit is there already.
-const openStates = `('queued', 'running', 'cutting_over', 'watching', 'live', 'stuck')`
+// The inner query finds them by state: asked for them in order, SQLite would
+// walk through the app's whole history.
+const whereOpen = `where d.id in (select id from deployments
+	where app_id = $1 and state in ('queued', 'running', 'cutting_over', 'watching', 'live', 'stuck')) order by d.id desc`
 
 // openDeployments are the app's, newest first, without their steps.
 func openDeployments(ctx context.Context, q querier, appID string) ([]pipeline.Deployment, error) {
 	list, err := collect(scanDeployment)(q.QueryContext(ctx,
-		selectDeployment+`where d.app_id = $1 and d.state in `+openStates+` order by d.id desc`, appID))
+		selectDeployment+whereOpen, appID))
 	if err != nil {
 		return nil, fmt.Errorf("read open deployments: %w", err)
 	}

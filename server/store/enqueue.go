@@ -102,10 +102,12 @@ func (s *Store) insertReports(ctx context.Context, t *tx, app pipeline.App, depl
 	return nil
 }
 
+const selectOlderQueued = `select id from deployments where app_id = $1 and state = 'queued'
+	and trigger in ('push', 'poll') and id < $2 order by id`
+
 // supersedeOlder ends the automatic deployments of the app that wait behind d.
 func (s *Store) supersedeOlder(ctx context.Context, t *tx, d pipeline.Deployment) error {
-	older, err := collect(scanString)(t.QueryContext(ctx, `select id from deployments where app_id = $1 and state = 'queued'
-		and trigger in ('push', 'poll') and id < $2 order by id`, d.AppID, d.ID))
+	older, err := collect(scanString)(t.QueryContext(ctx, selectOlderQueued, d.AppID, d.ID))
 	if err != nil {
 		return fmt.Errorf("read older queued deployments: %w", err)
 	}
@@ -125,13 +127,15 @@ func (s *Store) supersedeOlder(ctx context.Context, t *tx, d pipeline.Deployment
 	return nil
 }
 
+const selectStuck = `select count(*) from deployments where app_id = $1 and state = 'stuck'`
+
 // isHeld reports whether a deployment of the app must not begin by itself.
 func isHeld(ctx context.Context, q querier, app pipeline.App, trigger pipeline.Trigger) (bool, error) {
 	if app.Paused && trigger.Automatic() {
 		return true, nil
 	}
 	var stuck int
-	err := q.QueryRowContext(ctx, `select count(*) from deployments where app_id = $1 and state = 'stuck'`, app.ID).Scan(&stuck)
+	err := q.QueryRowContext(ctx, selectStuck, app.ID).Scan(&stuck)
 	if err != nil {
 		return false, fmt.Errorf("look for a stuck deployment: %w", err)
 	}
@@ -152,12 +156,13 @@ func (s *Store) settleQueueOf(ctx context.Context, t *tx, appID string) error {
 	return nil
 }
 
+const whereQueued = `where d.app_id = $1 and d.state = 'queued' order by d.id`
+
 // settleQueue gives the app's queued deployments their jobs, or takes them
 // away, as the app stands now. A job that is there is replaced: whether one is
 // there is the queue's to know.
 func (s *Store) settleQueue(ctx context.Context, t *tx, app pipeline.App) error {
-	queued, err := collect(scanDeployment)(t.QueryContext(ctx,
-		selectDeployment+`where d.app_id = $1 and d.state = 'queued' order by d.id`, app.ID))
+	queued, err := collect(scanDeployment)(t.QueryContext(ctx, selectDeployment+whereQueued, app.ID))
 	if err != nil {
 		return fmt.Errorf("read queued deployments: %w", err)
 	}

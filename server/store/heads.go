@@ -7,12 +7,14 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline"
 )
 
+const selectNewerQueued = `select count(*) from deployments where state = 'queued'
+	and trigger in ('push', 'poll') and id > $1 and app_id = (select app_id from deployments where id = $1)`
+
 // NewerQueued reports whether a newer automatic deployment of the same app
 // waits.
 func (s *Store) NewerQueued(ctx context.Context, deployment string) (bool, error) {
 	var n int
-	err := s.db.Read.QueryRowContext(ctx, `select count(*) from deployments where state = 'queued'
-		and trigger in ('push', 'poll') and id > $1 and app_id = (select app_id from deployments where id = $1)`, deployment).Scan(&n)
+	err := s.db.Read.QueryRowContext(ctx, selectNewerQueued, deployment).Scan(&n)
 	if err != nil {
 		return false, fmt.Errorf("look for a newer deployment: %w", err)
 	}
