@@ -124,7 +124,10 @@ func (e *Engine) build(ctx context.Context, o pipeline.BuildOrder, tag string, f
 		response.Body.Close()
 	}
 	if err != nil {
-		return "", e.buildFailure(ctx, o, file, p, errors.Join(tar.failure(), err))
+		if broken := tar.failure(); broken != nil {
+			err = broken // the engine only saw the stream end
+		}
+		return "", e.buildFailure(ctx, o, file, p, err)
 	}
 	there, err := e.api.ImageInspect(ctx, tag)
 	if err != nil {

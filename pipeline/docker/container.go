@@ -41,7 +41,7 @@ func (e *Engine) Ensure(ctx context.Context, o pipeline.ContainerOrder) (pipelin
 	if err != nil {
 		return pipeline.Container{}, err
 	}
-	long, cancel := outlive(ctx, settle)
+	long, cancel := outlive(ctx)
 	defer cancel()
 	if err := e.ensureVolumes(long, o); err != nil {
 		return pipeline.Container{}, err
@@ -62,7 +62,7 @@ func (e *Engine) Ensure(ctx context.Context, o pipeline.ContainerOrder) (pipelin
 // ensure looks, creates and connects until the container is there.
 func (e *Engine) ensure(ctx context.Context, s spec) (pipeline.Container, error) {
 	var last error
-	for deadline := time.Now().Add(lookFor); time.Now().Before(deadline); {
+	for range lookFor / lookEvery {
 		there, err := e.api.ContainerInspect(ctx, s.Name)
 		switch {
 		case cerrdefs.IsNotFound(err):

@@ -147,12 +147,12 @@ func bridgeFilter(warnings []string) bool {
 	return true
 }
 
-// outlive returns a context that ends grace after ctx does. What the engine has
+// outlive returns a context that ends some time after ctx does, see settle. What the engine has
 // begun cannot be recalled; waiting it out makes its outcome known.
-func outlive(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
 	long, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		timer := time.AfterFunc(grace, cancel)
+		timer := time.AfterFunc(settle, cancel)
 		context.AfterFunc(long, func() { timer.Stop() })
 	})
 	return long, func() {

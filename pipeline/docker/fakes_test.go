@@ -43,6 +43,8 @@ func (b brokenTree) Context(ctx context.Context, o stack.Build) (io.ReadCloser, 
 }
 
 // tool compiles testdata/tool once.
+//
+//nolint:gochecknoglobals // one compilation for all tests of the process
 var tool = sync.OnceValues(func() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "swingbridge-tool")
 	if err != nil {

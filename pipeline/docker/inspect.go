@@ -86,7 +86,7 @@ func (e *Engine) describe(c container.InspectResponse) pipeline.Container {
 		Owner:     ownerOf(c.Config.Labels),
 		Image:     c.Image,
 		Running:   state.Running && !state.Restarting,
-		Status:    string(state.Status),
+		Status:    state.Status,
 		Edge:      edgeAddress(c, e.EdgeName()),
 		ExitCode:  state.ExitCode,
 		OOM:       state.OOMKilled,
@@ -102,7 +102,7 @@ func (e *Engine) describe(c container.InspectResponse) pipeline.Container {
 		out.HasCheck = true
 	}
 	if state.Health != nil && state.Health.Status != container.NoHealthcheck {
-		out.Health = string(state.Health.Status)
+		out.Health = state.Health.Status
 	}
 	return out
 }

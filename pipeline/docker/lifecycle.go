@@ -23,7 +23,7 @@ func (e *Engine) Start(ctx context.Context, id string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	long, cancel := outlive(ctx, settle)
+	long, cancel := outlive(ctx)
 	defer cancel()
 	if _, err := e.mine(long, id); err != nil {
 		return err
@@ -91,7 +91,7 @@ func (e *Engine) Remove(ctx context.Context, id string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	long, cancel := outlive(ctx, settle)
+	long, cancel := outlive(ctx)
 	defer cancel()
 	_, err := e.mine(long, id)
 	if errors.Is(err, pipeline.ErrNotFound) {

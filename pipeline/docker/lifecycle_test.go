@@ -38,6 +38,7 @@ func TestStop_UsesTheContainersOwnSignalAndGrace(t *testing.T) {
 	stubborn := w.order("stubborn", 11, "stubborn")
 	stubborn.Service.StopGrace = 300 * time.Millisecond // becomes one second
 	c = w.run(stubborn)
+	w.wait(c.ID, "ignoring", func(c pipeline.Container) bool { return w.logs(c.ID, pipeline.LogOrder{Tail: -1}) == "ignoring\n" })
 	if err := w.Stop(t.Context(), c.ID); err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func (e *Engine) EnsureNetwork(ctx context.Context, n pipeline.Network) error {
 	if err := e.checkNetwork(n); err != nil {
 		return err
 	}
-	long, cancel := outlive(ctx, settle)
+	long, cancel := outlive(ctx)
 	defer cancel()
 	there, err := e.api.NetworkInspect(long, n.Name, network.InspectOptions{})
 	if err == nil {
@@ -74,7 +74,7 @@ func (e *Engine) checkNetwork(n pipeline.Network) error {
 		return refused("network %s: subnet %s", n.Name, n.Subnet)
 	case n.Gateway.IsValid() && !n.Subnet.Contains(n.Gateway):
 		return refused("network %s: gateway %s is not in %s", n.Name, n.Gateway, n.Subnet)
-	case n.Range.IsValid() && !(n.Subnet.Contains(n.Range.Addr()) && n.Range.Bits() >= n.Subnet.Bits()):
+	case n.Range.IsValid() && (!n.Subnet.Contains(n.Range.Addr()) || n.Range.Bits() < n.Subnet.Bits()):
 		return refused("network %s: range %s is not in %s", n.Name, n.Range, n.Subnet)
 	}
 	return nil

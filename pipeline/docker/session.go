@@ -19,8 +19,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// hub is what Docker's own registry is called by people, in the credentials file
-// and by the builder.
+// isHub knows the names of Docker's own registry: people's, the credentials file's
+// and the builder's.
 func isHub(host string) bool {
 	switch host {
 	case "docker.io", "index.docker.io", "registry-1.docker.io", "registry.docker.io":

@@ -18,6 +18,7 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
+	"go.uber.org/goleak"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/pipeline/stack"
@@ -34,6 +35,8 @@ type world struct {
 	app   pipeline.App
 	edge  pipeline.Network
 }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func setup(t *testing.T) *world {
 	t.Helper()
@@ -224,6 +227,7 @@ func (w *world) get(c pipeline.Container, path string) string {
 		if err != nil {
 			w.t.Fatal(err)
 		}
+		request.Close = true
 		response, err := http.DefaultClient.Do(request)
 		if err == nil {
 			body, err := io.ReadAll(response.Body)

@@ -230,3 +230,20 @@ func TestPing_SaysWhatTheEngineIs(t *testing.T) {
 		}
 	}
 }
+
+func TestContainers_HaveNoMoreRightsThanOrdered(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.networks()
+	c := w.run(w.order("d1", 10))
+	status := w.get(c, "/file?path=/proc/self/status")
+	// The engine's default set for root, see its seccomp and capability docs.
+	for _, want := range []string{"CapEff:\t00000000a80425fb", "CapBnd:\t00000000a80425fb", "NoNewPrivs:\t1"} {
+		if !strings.Contains(status, want) {
+			t.Errorf("no %q in\n%s", want, status)
+		}
+	}
+	if got := w.get(c, "/file?path=/var/run/docker.sock"); !strings.Contains(got, "no such file") {
+		t.Errorf("the engine's socket: %s", got)
+	}
+}
