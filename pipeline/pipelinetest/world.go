@@ -21,7 +21,8 @@ var ErrKilled = errors.New("the server was killed")
 // World holds everything outside of a run. All methods may be used by several
 // goroutines.
 type World struct {
-	mu sync.Mutex
+	mu     sync.Mutex
+	asking sync.Mutex // Fail is asked by one call at a time
 
 	// Fail, if set, is asked before each call and makes it fail. after is true
 	// for the second time it is asked, when the call has had its effect.
@@ -119,7 +120,9 @@ func (w *World) ask(name string, after bool) error {
 	if w.Fail == nil {
 		return nil
 	}
+	w.asking.Lock()
 	err := w.Fail(name, after)
+	w.asking.Unlock()
 	if errors.Is(err, ErrKilled) {
 		w.mu.Lock()
 		w.killed = true

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Config is every setting, read from the environment. A secret may also be
+// given as NAME_FILE, the path of a file that holds it. Nothing else in the
+// program reads the environment.
+type Config struct {
+	// Data is the folder where Swingbridge keeps everything.
+	Data string `env:"SWINGBRIDGE_DATA" envDefault:"./data"`
+	// Listen is where UI, API and webhooks are served.
+	Listen string `env:"SWINGBRIDGE_LISTEN" envDefault:"127.0.0.1:8080"`
+	// HTTP and HTTPS are where visitors come in; an empty HTTPS means no TLS.
+	HTTP  string `env:"SWINGBRIDGE_HTTP" envDefault:":80"`
+	HTTPS string `env:"SWINGBRIDGE_HTTPS" envDefault:":443"`
+	// Proxy is unix:PATH of a proxy process; empty means in process.
+	Proxy string `env:"SWINGBRIDGE_PROXY"`
+	// URL and Token say where a command finds the server, and who it is.
+	URL   string `env:"SWINGBRIDGE_URL"`
+	Token string `env:"SWINGBRIDGE_TOKEN"`
+	// DatabaseURL names another database than the SQLite file in Data.
+	DatabaseURL string `env:"SWINGBRIDGE_DATABASE_URL"`
+	// PublicURL is the base of links given to GitHub.
+	PublicURL string `env:"SWINGBRIDGE_PUBLIC_URL"`
+	// SecretKey is 32 bytes in base64 that seal secrets; empty: made at first
+	// start, in a file of Data.
+	SecretKey string `env:"SWINGBRIDGE_SECRET_KEY"`
+	// AdminToken is an API token with the admin role.
+	AdminToken string `env:"SWINGBRIDGE_ADMIN_TOKEN"`
+	// WebhookSecret is what GitHub signs deliveries with.
+	WebhookSecret string `env:"SWINGBRIDGE_WEBHOOK_SECRET"`
+	// GitHubToken, or GitHubAppID with GitHubAppKey (PEM), is who we are on GitHub.
+	GitHubToken  string `env:"SWINGBRIDGE_GITHUB_TOKEN"`
+	GitHubAppID  int64  `env:"SWINGBRIDGE_GITHUB_APP_ID"`
+	GitHubAppKey string `env:"SWINGBRIDGE_GITHUB_APP_KEY"`
+	// GitHubAPIURL is GitHub's REST base.
+	GitHubAPIURL string `env:"SWINGBRIDGE_GITHUB_API_URL" envDefault:"https://api.github.com/"`
+	// GitHubCloneURL and owner/name.git make the address of a repository.
+	GitHubCloneURL string `env:"SWINGBRIDGE_GITHUB_CLONE_URL" envDefault:"https://github.com/"`
+	// Subnets is where the networks that Swingbridge makes take theirs from.
+	Subnets string `env:"SWINGBRIDGE_SUBNETS" envDefault:"10.201.0.0/16"`
+	// TLSInternal has certificates issued by an authority of our own, for
+	// networks that no public authority reaches.
+	TLSInternal bool `env:"SWINGBRIDGE_TLS_INTERNAL"`
+	// DockerHost, DockerCertPath and DockerTLSVerify are Docker's own.
+	DockerHost      string `env:"DOCKER_HOST"`
+	DockerCertPath  string `env:"DOCKER_CERT_PATH"`
+	DockerTLSVerify string `env:"DOCKER_TLS_VERIFY"`
+
+	pool netip.Prefix
+}
+
+// secretNames are the settings that may also be given as NAME_FILE.
+func secretNames() []string {
+	return []string{
+		"SWINGBRIDGE_TOKEN", "SWINGBRIDGE_DATABASE_URL", "SWINGBRIDGE_SECRET_KEY", "SWINGBRIDGE_ADMIN_TOKEN",
+		"SWINGBRIDGE_WEBHOOK_SECRET", "SWINGBRIDGE_GITHUB_TOKEN", "SWINGBRIDGE_GITHUB_APP_KEY",
+	}
+}
+
+// loadConfig reads and checks the settings; environ is in the form of
+// os.Environ.
+func loadConfig(environ []string) (Config, error) {
+	vars := env.ToMap(environ)
+	if err := readSecretFiles(vars); err != nil {
+		return Config{}, err
+	}
+	if err := refuseUnknown(vars); err != nil {
+		return Config{}, err
+	}
+	var c Config
+	if err := env.ParseWithOptions(&c, env.Options{Environment: vars}); err != nil {
+		return Config{}, fmt.Errorf("read settings: %w", err)
+	}
+	// An empty value is a value here: no TLS.
+	if v, set := vars["SWINGBRIDGE_HTTPS"]; set {
+		c.HTTPS = v
+	}
+	return c, c.check()
+}
+
+func readSecretFiles(vars map[string]string) error {
+	for _, name := range secretNames() {
+		path, ok := vars[name+"_FILE"]
+		if !ok {
+			continue
+		}
+		if vars[name] != "" {
+			return fmt.Errorf("%s and %s_FILE are both set: keep one", name, name)
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("%s_FILE: %w", name, err)
+		}
+		vars[name] = strings.TrimRight(string(content), "\r\n")
+		delete(vars, name+"_FILE")
+	}
+	return nil
+}
+
+func refuseUnknown(vars map[string]string) error {
+	params, err := env.GetFieldParams(&Config{})
+	if err != nil {
+		return fmt.Errorf("list settings: %w", err)
+	}
+	known := map[string]bool{}
+	for _, p := range params {
+		known[p.Key] = true
+	}
+	for name := range vars {
+		if strings.HasPrefix(name, "SWINGBRIDGE_") && !known[name] {
+			return fmt.Errorf("unknown setting %s: see swingbridge serve --help for those that exist", name)
+		}
+	}
+	return nil
+}
+
+func (c *Config) check() (err error) {
+	if c.pool, err = netip.ParsePrefix(c.Subnets); err != nil || !c.pool.Addr().Is4() || c.pool.Bits() > 20 {
+		return fmt.Errorf("SWINGBRIDGE_SUBNETS %q: give an IPv4 range of at least /20 such as 10.201.0.0/16", c.Subnets)
+	}
+	c.pool = c.pool.Masked()
+	if c.SecretKey != "" {
+		// Several keys, the first one seals, the others only open: rotation.
+		for _, key := range strings.Fields(c.SecretKey) {
+			if raw, err := base64.StdEncoding.DecodeString(key); err != nil || len(raw) != 32 {
+				return errors.New("SWINGBRIDGE_SECRET_KEY: give 32 bytes in base64, as from: openssl rand -base64 32")
+			}
+		}
+	}
+	if c.WebhookSecret != "" && len(c.WebhookSecret) < 16 {
+		return errors.New("SWINGBRIDGE_WEBHOOK_SECRET: use at least 16 characters, as from: openssl rand -hex 32")
+	}
+	if c.AdminToken != "" && len(c.AdminToken) < 16 {
+		return errors.New("SWINGBRIDGE_ADMIN_TOKEN: use at least 16 characters, as from: openssl rand -hex 32")
+	}
+	if (c.GitHubAppID != 0) != (c.GitHubAppKey != "") {
+		return errors.New("SWINGBRIDGE_GITHUB_APP_ID and SWINGBRIDGE_GITHUB_APP_KEY belong together: set both or neither")
+	}
+	if c.DatabaseURL != "" {
+		return errors.New("SWINGBRIDGE_DATABASE_URL: this version keeps its records in SQLite only: unset it")
+	}
+	if c.Proxy != "" && !strings.HasPrefix(c.Proxy, "unix:") {
+		return fmt.Errorf("SWINGBRIDGE_PROXY %q: write unix:PATH", c.Proxy)
+	}
+	for _, u := range []struct{ name, value string }{
+		{"SWINGBRIDGE_URL", c.URL}, {"SWINGBRIDGE_PUBLIC_URL", c.PublicURL},
+		{"SWINGBRIDGE_GITHUB_API_URL", c.GitHubAPIURL}, {"SWINGBRIDGE_GITHUB_CLONE_URL", c.GitHubCloneURL},
+	} {
+		if err := checkURL(u.name, u.value); err != nil {
+			return err
+		}
+	}
+	return c.absolute()
+}
+
+func checkURL(name, value string) error {
+	if value == "" {
+		return nil
+	}
+	u, err := url.Parse(value)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("%s %q: give a URL that begins with https:// or http://", name, value)
+	}
+	if u.User != nil {
+		return fmt.Errorf("%s: leave user and password out of the URL", name)
+	}
+	return nil
+}
+
+func (c *Config) absolute() error {
+	if c.Data == "" {
+		return errors.New("SWINGBRIDGE_DATA: name a folder")
+	}
+	abs, err := filepath.Abs(c.Data)
+	if err != nil {
+		return fmt.Errorf("SWINGBRIDGE_DATA: %w", err)
+	}
+	c.Data = abs
+	c.GitHubAPIURL = withSlash(c.GitHubAPIURL)
+	c.GitHubCloneURL = withSlash(c.GitHubCloneURL)
+	return nil
+}
+
+// socket is where the proxy's control socket is.
+func (c *Config) socket() string {
+	if c.Proxy != "" {
+		return strings.TrimPrefix(c.Proxy, "unix:")
+	}
+	return filepath.Join(c.Data, "proxy.sock")
+}
+
+// server is where a command finds the server.
+func (c *Config) server() (base, token string) {
+	base, token = c.URL, c.Token
+	if base == "" {
+		base = "http://" + c.Listen
+		if strings.HasPrefix(c.Listen, ":") {
+			base = "http://127.0.0.1" + c.Listen
+		}
+	}
+	if token == "" {
+		token = c.AdminToken
+	}
+	return base, token
+}
+
+func withSlash(s string) string {
+	if strings.HasSuffix(s, "/") {
+		return s
+	}
+	return s + "/"
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/server/api"
+	"github.com/swingbridge/swingbridge/server/api/client"
+)
+
+func (p *program) deploy() *cobra.Command {
+	var commit string
+	var wait bool
+	c := &cobra.Command{
+		Use:   "deploy APP",
+		Short: "Deploy the branch head, or the given commit",
+		Example: `  swingbridge deploy shop --wait
+  swingbridge deploy shop --commit 9f31c02d5e6b7a8c9d0e1f2a3b4c5d6e7f8a9b0c`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := p.remote()
+			if err != nil {
+				return err
+			}
+			d, err := c.Deploy(cmd.Context(), args[0], commit)
+			return p.started(cmd.Context(), c, d, err, wait)
+		},
+	}
+	c.Flags().StringVar(&commit, "commit", "", "full id of the commit (default: the branch head)")
+	c.Flags().BoolVar(&wait, "wait", false, "show the steps and wait for the end; the exit code tells how it went")
+	return c
+}
+
+func (p *program) rollback() *cobra.Command {
+	var to string
+	var wait bool
+	c := &cobra.Command{
+		Use:   "rollback APP",
+		Short: "Run the last good release before the live one again, or that of a deployment",
+		Long: `Run the last good release before the live one again, or that of a deployment.
+
+A rollback starts the images that were built then, with the environment of then;
+it needs neither GitHub nor a build. While the live release is still being
+watched, visitors are swung back at once.`,
+		Example: "  swingbridge rollback shop --wait",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := p.remote()
+			if err != nil {
+				return err
+			}
+			d, err := c.Rollback(cmd.Context(), args[0], to)
+			return p.started(cmd.Context(), c, d, err, wait)
+		},
+	}
+	c.Flags().StringVar(&to, "to", "", "id of the deployment whose release is wanted")
+	c.Flags().BoolVar(&wait, "wait", false, "show the steps and wait for the end; the exit code tells how it went")
+	return c
+}
+
+// started prints a deployment that was just queued and, if asked, its way.
+func (p *program) started(ctx context.Context, c *client.Client, d api.Deployment, err error, wait bool) error {
+	if err != nil {
+		return refused(err)
+	}
+	if !wait {
+		return p.show(d, func() {
+			fmt.Fprintf(p.out, "%s\n", d.ID)
+			fmt.Fprintf(p.err, "%s of %s is %s: swingbridge status %s\n", pipeline.Short(d.Commit), d.App, d.State, d.App)
+		})
+	}
+	seen := progress{out: p.err}
+	end, err := c.Await(ctx, d.ID, seen.show)
+	if err != nil {
+		return refused(err)
+	}
+	if err := p.show(end, func() { fmt.Fprintf(p.out, "%s %s\n", end.ID, end.State) }); err != nil {
+		return err
+	}
+	if code := codeOf(end.State); code != exitDone {
+		return exitError{code: code, err: fmt.Errorf("%s of %s ended %s: %s", pipeline.Short(end.Commit), end.App, end.State, end.Reason)}
+	}
+	return nil
+}
+
+func (p *program) cancel() *cobra.Command {
+	return &cobra.Command{
+		Use:   "cancel ID",
+		Short: "End a deployment: what it did is undone, visitors stay where they were",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := p.remote()
+			if err != nil {
+				return err
+			}
+			d, err := c.Cancel(cmd.Context(), args[0])
+			if err != nil {
+				return refused(err)
+			}
+			return p.show(d, func() { fmt.Fprintf(p.out, "%s %s\n", d.ID, d.State) })
+		},
+	}
+}
+
+func (p *program) resolve() *cobra.Command {
+	var as string
+	c := &cobra.Command{
+		Use:   "resolve ID --as live|rolled_back|failed",
+		Short: "Decide about a stuck deployment",
+		Long: `Decide about a stuck deployment: one whose outcome the server could not find out.
+
+Look first (swingbridge status, the deployment's log, docker ps), then say what is
+true. As live, visitors are pointed at it; otherwise its containers are ended and
+visitors are pointed at the release that was live before.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch pipeline.State(as) {
+			case pipeline.Live, pipeline.RolledBack, pipeline.Failed:
+			default:
+				return usage("--as %q: say live, rolled_back or failed", as)
+			}
+			c, err := p.remote()
+			if err != nil {
+				return err
+			}
+			d, err := c.Resolve(cmd.Context(), args[0], pipeline.State(as))
+			if err != nil {
+				return refused(err)
+			}
+			return p.show(d, func() { fmt.Fprintf(p.out, "%s %s\n", d.ID, d.State) })
+		},
+	}
+	c.Flags().StringVar(&as, "as", "", "live, rolled_back or failed")
+	if err := c.MarkFlagRequired("as"); err != nil {
+		panic(err) // the flag is defined on the line above
+	}
+	return c
+}
+
+func (p *program) plan() *cobra.Command {
+	var commit string
+	c := &cobra.Command{
+		Use:   "plan APP",
+		Short: "Say what a deployment would build, start, replace and leave alone",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := p.remote()
+			if err != nil {
+				return err
+			}
+			plan, err := c.Plan(cmd.Context(), args[0], commit)
+			if err != nil {
+				return refused(err)
+			}
+			return p.show(plan, func() { p.printPlan(plan) })
+		},
+	}
+	c.Flags().StringVar(&commit, "commit", "", "full id of the commit (default: the branch head)")
+	return c
+}
+
+func (p *program) printPlan(plan api.Plan) {
+	fmt.Fprintf(p.out, "commit %s\n", plan.Commit)
+	for _, part := range []struct {
+		name  string
+		lines []string
+	}{
+		{"build", plan.Build}, {"create", plan.Create}, {"replace", plan.Replace}, {"keep", plan.Keep}, {"missing", plan.Missing},
+	} {
+		for _, line := range part.lines {
+			fmt.Fprintf(p.out, "%-8s %s\n", part.name, line)
+		}
+	}
+}

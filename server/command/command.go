@@ -1,0 +1,89 @@
+// Package command is what an operator can ask for. The API and the pages share
+// it, so that a button and a command-line call do the same, are refused for the
+// same reasons and leave the same line in the audit log.
+package command
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+)
+
+// Apps keeps apps.
+type Apps interface {
+	AppByName(ctx context.Context, name string) (pipeline.App, error)
+	CreateApp(ctx context.Context, a pipeline.App) (pipeline.App, error)
+	UpdateApp(ctx context.Context, a pipeline.App) (pipeline.App, error)
+	RemoveApp(ctx context.Context, id string) error
+}
+
+// Deployments keeps deployments.
+type Deployments interface {
+	pipeline.Records
+	Deployments(ctx context.Context, q pipeline.DeploymentQuery) ([]pipeline.Deployment, error)
+	QueueDeployment(ctx context.Context, n pipeline.NewDeployment) (pipeline.Deployment, error)
+	CancelQueued(ctx context.Context, id, reason string) (bool, error)
+	Resolve(ctx context.Context, id string, as pipeline.State, reason string) error
+}
+
+// Environments keeps the apps' variables.
+type Environments interface {
+	pipeline.Vault
+	SetEnv(ctx context.Context, appID, name, value string) (int64, error)
+	UnsetEnv(ctx context.Context, appID, name string) (int64, error)
+}
+
+// Auditor writes the audit log.
+type Auditor interface {
+	AddAudit(ctx context.Context, e pipeline.AuditEntry) error
+}
+
+// Jobs reaches the run of a deployment.
+type Jobs interface {
+	// Cancel ends the context of the deployment's run with the cause; false if
+	// it does not run.
+	Cancel(ctx context.Context, deployment string, cause error) (bool, error)
+}
+
+// Replayer decides once more about a stored delivery.
+type Replayer interface {
+	Replay(ctx context.Context, delivery string) (pipeline.Delivery, error)
+}
+
+// Options is all that Commands needs; every field is required.
+type Options struct {
+	Apps         Apps
+	Deployments  Deployments
+	Environments Environments
+	Auditor      Auditor
+	Jobs         Jobs
+	Replayer     Replayer
+	Source       pipeline.Source
+	Engine       pipeline.Engine
+	Proxy        pipeline.Proxy
+	// RemoveThings takes an app's containers, networks and images away.
+	RemoveThings func(ctx context.Context, a pipeline.App) error
+	// Added is told of a new or changed app, so that its branch head is read.
+	Added  func(a pipeline.App)
+	Now    func() time.Time
+	Logger *slog.Logger
+}
+
+// Commands carries out what operators ask for.
+type Commands struct{ o Options }
+
+// New returns Commands.
+func New(o Options) *Commands { return &Commands{o: o} }
+
+// audit writes who did what. What was done stays done if that fails; the error
+// tells the operator that the log has a gap.
+func (c *Commands) audit(ctx context.Context, by pipeline.Actor, e pipeline.AuditEntry) error {
+	e.At, e.Actor, e.From = c.o.Now(), by.Name, by.From
+	if err := c.o.Auditor.AddAudit(ctx, e); err != nil {
+		return fmt.Errorf("done, but the audit log cannot be written: %w", err)
+	}
+	return nil
+}

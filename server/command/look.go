@@ -1,0 +1,97 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+)
+
+// Services says what runs of an app now.
+func (c *Commands) Services(ctx context.Context, app string) ([]pipeline.ServiceStatus, error) {
+	a, there, err := c.containers(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	entry, err := c.o.Proxy.Entry(ctx, a.ID)
+	if err != nil && !errors.Is(err, pipeline.ErrNotFound) {
+		return nil, fmt.Errorf("ask the proxy: %w", err)
+	}
+	out := make([]pipeline.ServiceStatus, 0, len(there))
+	for _, k := range there {
+		out = append(out, pipeline.ServiceStatus{
+			Name: k.Owner.Service, Color: k.Owner.Color, Commit: k.Owner.Commit, Deployment: k.Owner.Deployment,
+			Health: k.Health, Status: k.Status, Restarts: k.Restarts, StartedAt: k.StartedAt,
+			Live: entry.Deployment != "" && entry.Deployment == k.Owner.Deployment,
+		})
+	}
+	return out, nil
+}
+
+// ServiceLog streams the output of the service's live container.
+func (c *Commands) ServiceLog(ctx context.Context, app, service string, o pipeline.LogOrder) (io.ReadCloser, error) {
+	a, there, err := c.containers(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	live, err := c.o.Deployments.LiveDeployment(ctx, a.ID)
+	if err != nil && !errors.Is(err, pipeline.ErrNotFound) {
+		return nil, fmt.Errorf("read live deployment: %w", err)
+	}
+	for _, k := range there {
+		if k.Owner.Service == service && (live.ID == "" || k.Owner.Deployment == live.ID) {
+			return c.o.Engine.Logs(ctx, k.ID, o)
+		}
+	}
+	return nil, fmt.Errorf("service %s of app %s does not run: %w", service, app, pipeline.ErrNotFound)
+}
+
+// Plan says what a deployment of the commit, or of the branch head, would do.
+func (c *Commands) Plan(ctx context.Context, app, commit string) (pipeline.PlanSummary, error) {
+	a, err := c.o.Apps.AppByName(ctx, app)
+	if err != nil {
+		return pipeline.PlanSummary{}, fmt.Errorf("app %s: %w", app, err)
+	}
+	if commit == "" {
+		if commit, err = c.o.Source.Head(ctx, a.Repo, a.Branch); err != nil {
+			return pipeline.PlanSummary{}, fmt.Errorf("read the head of %s: %w", a.Branch, err)
+		}
+	}
+	tree, err := c.o.Source.Fetch(ctx, a.Repo, a.Branch, commit)
+	if err != nil {
+		return pipeline.PlanSummary{}, fmt.Errorf("fetch %s: %w", pipeline.Short(commit), err)
+	}
+	env, _, err := c.o.Environments.Env(ctx, a.ID)
+	if err != nil {
+		return pipeline.PlanSummary{}, fmt.Errorf("read environment: %w", err)
+	}
+	rendered, err := pipeline.Render(ctx, a, tree, env)
+	if err != nil {
+		return pipeline.PlanSummary{Commit: commit}, fmt.Errorf("%w plan: %w", pipeline.ErrInvalid, err)
+	}
+	live, err := c.o.Deployments.LiveDeployment(ctx, a.ID)
+	if err != nil && !errors.Is(err, pipeline.ErrNotFound) {
+		return pipeline.PlanSummary{}, fmt.Errorf("read live deployment: %w", err)
+	}
+	color := pipeline.Blue
+	if live.ID != "" {
+		color = live.Color.Other()
+	}
+	sum := pipeline.Summarize(a, rendered, color, live)
+	sum.Commit = commit
+	return sum, nil
+}
+
+func (c *Commands) containers(ctx context.Context, app string) (pipeline.App, []pipeline.Container, error) {
+	a, err := c.o.Apps.AppByName(ctx, app)
+	if err != nil {
+		return a, nil, fmt.Errorf("app %s: %w", app, err)
+	}
+	there, err := c.o.Engine.List(ctx, pipeline.Filter{AppID: a.ID})
+	if err != nil {
+		return a, nil, fmt.Errorf("list containers of %s: %w", app, err)
+	}
+	return a, there, nil
+}
