@@ -83,8 +83,8 @@ func (s *Store) Reserve(ctx context.Context, deployment, service string, replica
 }
 
 func reserve(ctx context.Context, t *tx, edge netip.Prefix, deployment, service string, replica int) (uint32, error) {
-	held, err := collect(scanPosition)(t.QueryContext(ctx, `select position from addresses
-		where deployment_id = $1 and service = $2 and replica = $3`, deployment, service, replica))
+	held, err := collect(ctx, t, scanPosition, `select position from addresses
+		where deployment_id = $1 and service = $2 and replica = $3`, deployment, service, replica)
 	if err != nil {
 		return 0, err
 	}
@@ -101,9 +101,9 @@ func reserve(ctx context.Context, t *tx, edge netip.Prefix, deployment, service 
 			top+1, deployment, service, replica)
 		return top + 1, err
 	}
-	again, err := collect(scanPosition)(t.QueryContext(ctx, `update addresses set deployment_id = $1, service = $2, replica = $3
+	again, err := collect(ctx, t, scanPosition, `update addresses set deployment_id = $1, service = $2, replica = $3
 		where position = (select position from addresses where deployment_id is null order by freed, position limit 1)
-		returning position`, deployment, service, replica))
+		returning position`, deployment, service, replica)
 	if err != nil {
 		return 0, err
 	}
@@ -151,10 +151,10 @@ func (s *Store) AppSubnet(ctx context.Context, appID string, used []netip.Prefix
 
 func appSubnet(ctx context.Context, t *tx, appID string, used []netip.Prefix) (netip.Prefix, error) {
 	type row struct{ app, subnet string }
-	rows, err := collect(func(r scanner) (v row, err error) {
+	rows, err := collect(ctx, t, func(r scanner) (v row, err error) {
 		err = r.Scan(&v.app, &v.subnet)
 		return v, err
-	})(t.QueryContext(ctx, `select app_id, subnet from subnets`))
+	}, `select app_id, subnet from subnets`)
 	if err != nil {
 		return netip.Prefix{}, err
 	}

@@ -153,8 +153,7 @@ func (s *Store) endForRemoval(ctx context.Context, t *tx, d pipeline.Deployment)
 
 // Apps lists the apps by name.
 func (s *Store) Apps(ctx context.Context) ([]pipeline.App, error) {
-	apps, err := collect(scanApp)(s.db.Read.QueryContext(ctx,
-		`select `+appColumns+` from apps where removed_at = 0 order by name`))
+	apps, err := collect(ctx, s.db.Read, scanApp, `select `+appColumns+` from apps where removed_at = 0 order by name`)
 	if err != nil {
 		return nil, fmt.Errorf("list apps: %w", err)
 	}
@@ -179,8 +178,7 @@ func findApp(ctx context.Context, q querier, column, value string) (pipeline.App
 
 // checkRoutes refuses a host and path that another app has.
 func checkRoutes(ctx context.Context, t *tx, a pipeline.App) error {
-	apps, err := collect(scanApp)(t.QueryContext(ctx,
-		`select `+appColumns+` from apps where removed_at = 0 and id <> $1`, a.ID))
+	apps, err := collect(ctx, t, scanApp, `select `+appColumns+` from apps where removed_at = 0 and id <> $1`, a.ID)
 	if err != nil {
 		return fmt.Errorf("read other apps' routes: %w", err)
 	}

@@ -36,12 +36,12 @@ func (s *Store) Audit(ctx context.Context, p pipeline.Page) ([]pipeline.AuditEnt
 	if before == "" {
 		before = "~" // sorts after every id
 	}
-	list, err := collect(func(r scanner) (pipeline.AuditEntry, error) {
+	list, err := collect(ctx, s.db.Read, func(r scanner) (pipeline.AuditEntry, error) {
 		var e pipeline.AuditEntry
 		err := r.Scan(&e.ID, timeColumn{&e.At}, &e.Actor, &e.From, &e.Action, &e.App, &e.Target, &e.Detail)
 		return e, err
-	})(s.db.Read.QueryContext(ctx, `select id, at, actor, from_addr, action, app, target, detail from audit
-		where id < $1 order by id desc limit $2`, before, limit(p)))
+	}, `select id, at, actor, from_addr, action, app, target, detail from audit
+		where id < $1 order by id desc limit $2`, before, limit(p))
 	if err != nil {
 		return nil, fmt.Errorf("list audit log: %w", err)
 	}

@@ -26,7 +26,7 @@ func (c *committer) prepare(ctx context.Context, db *sql.DB) error {
 		{&c.save, `savepoint delivery`},
 		{&c.undo, `rollback to savepoint delivery`},
 		{&c.release, `release savepoint delivery`},
-		{&c.stored, `select count(*) from deliveries where id = $1`},
+		{&c.stored, `select id from deliveries where id = $1`},
 		{&c.apps, selectStandingApps},
 		{&c.open, selectDeployment + whereOpen},
 		{&c.insert, `insert into deliveries (id, event, action, repo, repo_id, ref, commit_sha, sender, received_at, outcome,
@@ -35,11 +35,10 @@ func (c *committer) prepare(ctx context.Context, db *sql.DB) error {
 		if *s.stmt != nil {
 			continue
 		}
-		stmt, err := db.PrepareContext(ctx, s.text)
-		if err != nil {
+		var err error
+		if *s.stmt, err = db.PrepareContext(ctx, s.text); err != nil { //nolint:sqlclosecheck // close does
 			return fmt.Errorf("prepare: %w", err)
 		}
-		*s.stmt = stmt
 	}
 	return nil
 }

@@ -96,7 +96,7 @@ func soundLogHead(head []byte) bool {
 
 // quickCheck has SQLite read the whole file.
 func quickCheck(ctx context.Context, path string, db *sql.DB) error {
-	found, err := collect(scanString)(db.QueryContext(ctx, "pragma quick_check(3)"))
+	found, err := collect(ctx, db, scanString, "pragma quick_check(3)")
 	if isDamage(err) {
 		return damaged(path, err.Error())
 	}

@@ -166,18 +166,18 @@ func (s *Store) commitGroup(c *committer, group []*deliverRequest) {
 // own error means that the transaction itself is broken: SQLite ends it on a
 // full disk, and whatever followed would be outside of it.
 func (s *Store) inSavepoint(ctx context.Context, g *groupTx, r *deliverRequest) (deliverAnswer, error) {
-	if _, err := g.StmtContext(ctx, g.save).ExecContext(ctx); err != nil {
+	if err := g.exec(ctx, g.save); err != nil {
 		return deliverAnswer{}, fmt.Errorf("savepoint: %w", err)
 	}
 	before := len(g.changes)
 	d, failed := s.record(ctx, g, r)
 	if failed != nil {
 		g.changes, g.standings = g.changes[:before], nil
-		if _, err := g.StmtContext(ctx, g.undo).ExecContext(ctx); err != nil {
+		if err := g.exec(ctx, g.undo); err != nil {
 			return deliverAnswer{}, errors.Join(failed, fmt.Errorf("back to savepoint: %w", err))
 		}
 	}
-	if _, err := g.StmtContext(ctx, g.release).ExecContext(ctx); err != nil {
+	if err := g.exec(ctx, g.release); err != nil {
 		return deliverAnswer{}, errors.Join(failed, fmt.Errorf("release savepoint: %w", err))
 	}
 	return deliverAnswer{delivery: d, err: failed}, nil

@@ -56,8 +56,7 @@ func (s *Store) Deliveries(ctx context.Context, p pipeline.Page) (list []pipelin
 				return found(err, "delivery %s", p.After)
 			}
 		}
-		list, err = collect(scanDelivery())(q.QueryContext(ctx,
-			`select `+deliveryColumns+` from deliveries where seq < $1 order by seq desc limit $2`, before, limit(p)))
+		list, err = collect(ctx, q, scanDelivery(), `select `+deliveryColumns+` from deliveries where seq < $1 order by seq desc limit $2`, before, limit(p))
 		if err != nil {
 			return fmt.Errorf("list deliveries: %w", err)
 		}

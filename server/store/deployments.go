@@ -29,8 +29,7 @@ const whereOpen = `where d.id in (select id from deployments
 
 // openDeployments are the app's, newest first, without their steps.
 func openDeployments(ctx context.Context, q querier, appID string) ([]pipeline.Deployment, error) {
-	list, err := collect(scanDeployment)(q.QueryContext(ctx,
-		selectDeployment+whereOpen, appID))
+	list, err := collect(ctx, q, scanDeployment, selectDeployment+whereOpen, appID)
 	if err != nil {
 		return nil, fmt.Errorf("read open deployments: %w", err)
 	}
@@ -104,7 +103,7 @@ func (s *Store) Active(ctx context.Context) ([]pipeline.Deployment, error) {
 
 func (s *Store) listDeployments(ctx context.Context, sql string, args ...any) (list []pipeline.Deployment, err error) {
 	err = s.read(ctx, func(q querier) error {
-		if list, err = collect(scanDeployment)(q.QueryContext(ctx, sql, args...)); err != nil {
+		if list, err = collect(ctx, q, scanDeployment, sql, args...); err != nil {
 			return fmt.Errorf("list deployments: %w", err)
 		}
 		return withSteps(ctx, q, list)
@@ -124,14 +123,14 @@ func withSteps(ctx context.Context, q querier, list []pipeline.Deployment) error
 	for len(ids) > 0 {
 		part := ids[:min(len(ids), 200)]
 		ids = ids[len(part):]
-		_, err := collect(func(r scanner) (struct{}, error) {
+		_, err := collect(ctx, q, func(r scanner) (struct{}, error) {
 			id, step, err := scanStep(r)
 			if at, is := index[id]; is && err == nil {
 				list[at].Steps = append(list[at].Steps, step)
 			}
 			return struct{}{}, err
-		})(q.QueryContext(ctx, `select deployment_id, attempt, name, state, detail, error, started_at, ended_at, log_offset
-			from steps where deployment_id in (`+places(1, len(part))+`) order by deployment_id, attempt, position`, part...))
+		}, `select deployment_id, attempt, name, state, detail, error, started_at, ended_at, log_offset
+			from steps where deployment_id in (`+places(1, len(part))+`) order by deployment_id, attempt, position`, part...)
 		if err != nil {
 			return fmt.Errorf("read steps: %w", err)
 		}

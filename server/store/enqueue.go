@@ -107,7 +107,7 @@ const selectOlderQueued = `select id from deployments where app_id = $1 and stat
 
 // supersedeOlder ends the automatic deployments of the app that wait behind d.
 func (s *Store) supersedeOlder(ctx context.Context, t *tx, d pipeline.Deployment) error {
-	older, err := collect(scanString)(t.QueryContext(ctx, selectOlderQueued, d.AppID, d.ID))
+	older, err := collect(ctx, t, scanString, selectOlderQueued, d.AppID, d.ID)
 	if err != nil {
 		return fmt.Errorf("read older queued deployments: %w", err)
 	}
@@ -144,7 +144,7 @@ func isHeld(ctx context.Context, q querier, app pipeline.App, trigger pipeline.T
 
 // settleQueueOf is settleQueue by id; of a removed app nothing waits.
 func (s *Store) settleQueueOf(ctx context.Context, t *tx, appID string) error {
-	apps, err := collect(scanApp)(t.QueryContext(ctx, `select `+appColumns+` from apps where id = $1 and removed_at = 0`, appID))
+	apps, err := collect(ctx, t, scanApp, `select `+appColumns+` from apps where id = $1 and removed_at = 0`, appID)
 	if err != nil {
 		return fmt.Errorf("read app: %w", err)
 	}
@@ -162,7 +162,7 @@ const whereQueued = `where d.app_id = $1 and d.state = 'queued' order by d.id`
 // away, as the app stands now. A job that is there is replaced: whether one is
 // there is the queue's to know.
 func (s *Store) settleQueue(ctx context.Context, t *tx, app pipeline.App) error {
-	queued, err := collect(scanDeployment)(t.QueryContext(ctx, selectDeployment+whereQueued, app.ID))
+	queued, err := collect(ctx, t, scanDeployment, selectDeployment+whereQueued, app.ID)
 	if err != nil {
 		return fmt.Errorf("read queued deployments: %w", err)
 	}

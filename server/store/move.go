@@ -42,8 +42,8 @@ func (s *Store) Resolve(ctx context.Context, id string, as pipeline.State, reaso
 
 // liveBeside is the live deployment of the same app, or empty.
 func liveBeside(ctx context.Context, q querier, id string) (string, error) {
-	ids, err := collect(scanString)(q.QueryContext(ctx, `select id from deployments
-		where state = 'live' and app_id = (select app_id from deployments where id = $1)`, id))
+	ids, err := collect(ctx, q, scanString, `select id from deployments
+		where state = 'live' and app_id = (select app_id from deployments where id = $1)`, id)
 	if err != nil {
 		return "", fmt.Errorf("read live deployment: %w", err)
 	}

@@ -56,7 +56,7 @@ func TestOpenDatabase_TransactionsTakeTheWriteLockAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback() //nolint:errcheck // the test is over
+	defer tx.Rollback()
 	other, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "swingbridge.db")+"?_txlock=immediate")
 	if err != nil {
 		t.Fatal(err)

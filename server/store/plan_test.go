@@ -1,7 +1,6 @@
 package store
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 )
@@ -31,17 +30,17 @@ func TestPlan_NothingReadsTheWholeHistory(t *testing.T) {
 		`select ` + reportColumns + ` from reports where sent < wanted and next_at <= $1 order by next_at`: "reports_due",
 		`select coalesce(max(id), '') from deployments`:                                                    "SEARCH deployments",
 	} {
-		plan, err := collect(func(r scanner) (string, error) {
+		plan, err := collect(t.Context(), db.Read, func(r scanner) (string, error) {
 			var id, parent, unused int
 			var detail string
 			err := r.Scan(&id, &parent, &unused, &detail)
 			return detail, err
-		})(db.Read.QueryContext(t.Context(), "explain query plan "+query, make([]any, strings.Count(query, "$"))...))
+		}, "explain query plan "+query, make([]any, strings.Count(query, "$"))...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if all := strings.Join(plan, "\n"); !strings.Contains(all, want) || strings.Contains(all, "SCAN ") {
-			t.Error(fmt.Sprintf("%s\nis done by\n%s\nwant %s", query, all, want))
+			t.Errorf("%s\nis done by\n%s\nwant %s", query, all, want)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -11,11 +13,11 @@ import (
 // record stores one delivery with its consequences.
 func (s *Store) record(ctx context.Context, g *groupTx, r *deliverRequest) (pipeline.Delivery, error) {
 	d := r.delivery
-	var stored int
-	if err := g.StmtContext(ctx, g.stored).QueryRowContext(ctx, d.ID).Scan(&stored); err != nil {
+	stored, err := collect(ctx, prepared{g, g.stored}, scanString, "", d.ID)
+	if err != nil {
 		return d, fmt.Errorf("look for the delivery: %w", err)
 	}
-	if stored > 0 {
+	if len(stored) > 0 {
 		return duplicate(ctx, g, d.ID)
 	}
 	standing, err := s.standing(ctx, g, d)
@@ -41,7 +43,7 @@ func (s *Store) record(ctx context.Context, g *groupTx, r *deliverRequest) (pipe
 	if body == nil {
 		body = []byte{}
 	}
-	_, err = g.StmtContext(ctx, g.insert).ExecContext(ctx, d.ID, d.Event, d.Action, d.Repo, d.RepoID, d.Ref, d.Commit,
+	err = g.exec(ctx, g.insert, d.ID, d.Event, d.Action, d.Repo, d.RepoID, d.Ref, d.Commit,
 		d.Sender, micros(d.ReceivedAt), string(d.Outcome), d.Reason, d.Message, verdicts, body)
 	if err != nil {
 		return d, fmt.Errorf("insert delivery: %w", err)
@@ -82,6 +84,25 @@ type groupTx struct {
 	asOf      int // number of changes when standings were read
 }
 
+// exec runs a prepared statement inside the transaction.
+func (g *groupTx) exec(ctx context.Context, s *sql.Stmt, args ...any) (err error) {
+	inside := g.StmtContext(ctx, s)
+	defer func() { err = errors.Join(err, inside.Close()) }()
+	_, err = inside.ExecContext(ctx, args...)
+	return err
+}
+
+// prepared is a statement of the transaction in the place of a querier.
+type prepared struct {
+	g *groupTx
+	s *sql.Stmt
+}
+
+// QueryContext runs the statement; the text is the statement's own.
+func (p prepared) QueryContext(ctx context.Context, _ string, args ...any) (*sql.Rows, error) {
+	return p.g.StmtContext(ctx, p.s).QueryContext(ctx, args...) //nolint:sqlclosecheck // the transaction's end closes it
+}
+
 type repository struct {
 	id   int64
 	name string
@@ -109,7 +130,7 @@ const selectStandingApps = `select ` + appColumns + ` from apps where removed_at
 // numeric id, and by name those that do not know theirs yet. They learn it
 // here, as they learn that a repository is called otherwise now.
 func (s *Store) readStanding(ctx context.Context, g *groupTx, d pipeline.Delivery) ([]pipeline.Standing, error) {
-	apps, err := collect(scanApp)(g.StmtContext(ctx, g.apps).QueryContext(ctx, d.RepoID, d.Repo))
+	apps, err := collect(ctx, prepared{g, g.apps}, scanApp, "", d.RepoID, d.Repo)
 	if err != nil {
 		return nil, fmt.Errorf("find apps: %w", err)
 	}
@@ -118,7 +139,7 @@ func (s *Store) readStanding(ctx context.Context, g *groupTx, d pipeline.Deliver
 		if app, err = learn(ctx, g.tx, app, d); err != nil {
 			return nil, err
 		}
-		open, err := collect(scanDeployment)(g.StmtContext(ctx, g.open).QueryContext(ctx, app.ID))
+		open, err := collect(ctx, prepared{g, g.open}, scanDeployment, "", app.ID)
 		if err != nil {
 			return nil, fmt.Errorf("read open deployments: %w", err)
 		}

@@ -19,8 +19,8 @@ func scanReport(r scanner) (pipeline.Report, error) {
 // DueReports lists outbox rows whose newest wanted version was not sent and
 // whose time has come, the longest due first.
 func (s *Store) DueReports(ctx context.Context, now time.Time, limit int) ([]pipeline.Report, error) {
-	list, err := collect(scanReport)(s.db.Read.QueryContext(ctx, `select `+reportColumns+` from reports
-		where sent < wanted and next_at <= $1 order by next_at, deployment_id, target limit $2`, micros(now), limit))
+	list, err := collect(ctx, s.db.Read, scanReport, `select `+reportColumns+` from reports
+		where sent < wanted and next_at <= $1 order by next_at, deployment_id, target limit $2`, micros(now), limit)
 	if err != nil {
 		return nil, fmt.Errorf("list due reports: %w", err)
 	}

@@ -47,7 +47,7 @@ func (c *sealCheck) note(what string, err error) {
 }
 
 func (s *Store) checkEnvSeals(ctx context.Context, q querier, c *sealCheck) error {
-	_, err := collect(func(r scanner) (struct{}, error) {
+	_, err := collect(ctx, q, func(r scanner) (struct{}, error) {
 		var appID, app, name string
 		var version int64
 		var sealed []byte
@@ -57,13 +57,13 @@ func (s *Store) checkEnvSeals(ctx context.Context, q querier, c *sealCheck) erro
 		_, err := s.o.Sealer.Open(sealed, envAAD(appID, name, version))
 		c.note(fmt.Sprintf("variable %s of app %s, version %d", name, app, version), err)
 		return struct{}{}, nil
-	})(q.QueryContext(ctx, `select e.app_id, a.name, e.name, e.version, e.sealed from env e join apps a on a.id = e.app_id
-		where e.sealed is not null order by e.app_id, e.version`))
+	}, `select e.app_id, a.name, e.name, e.version, e.sealed from env e join apps a on a.id = e.app_id
+		where e.sealed is not null order by e.app_id, e.version`)
 	return err
 }
 
 func (s *Store) checkReleaseSeals(ctx context.Context, q querier, c *sealCheck) error {
-	_, err := collect(func(r scanner) (struct{}, error) {
+	_, err := collect(ctx, q, func(r scanner) (struct{}, error) {
 		rel, err := scanRelease(r)
 		if err != nil {
 			return struct{}{}, err
@@ -71,6 +71,6 @@ func (s *Store) checkReleaseSeals(ctx context.Context, q querier, c *sealCheck) 
 		_, err = s.o.Sealer.Open(rel.sealed, releaseAAD(rel.AppID, rel.ID))
 		c.note(fmt.Sprintf("release %s of commit %s", rel.ID, pipeline.Short(rel.Commit)), err)
 		return struct{}{}, nil
-	})(q.QueryContext(ctx, selectRelease+`order by r.id`))
+	}, selectRelease+`order by r.id`)
 	return err
 }

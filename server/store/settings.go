@@ -43,7 +43,7 @@ func (s *Store) Setting(ctx context.Context, key string) (string, error) {
 }
 
 func setting(ctx context.Context, q querier, key string) (string, error) {
-	values, err := collect(scanString)(q.QueryContext(ctx, `select value from settings where key = $1`, key))
+	values, err := collect(ctx, q, scanString, `select value from settings where key = $1`, key)
 	if err != nil {
 		return "", fmt.Errorf("read setting %s: %w", key, err)
 	}

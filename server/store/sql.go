@@ -18,30 +18,32 @@ import (
 
 // querier is what a read needs of a pool, a connection or a transaction.
 type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	rowser
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+type rowser interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
 // scanner is a row, of one or of many.
 type scanner interface{ Scan(dest ...any) error }
 
-// collect reads all rows. It takes the results of QueryContext as they are.
-func collect[T any](scan func(scanner) (T, error)) func(*sql.Rows, error) ([]T, error) {
-	return func(rows *sql.Rows, err error) ([]T, error) {
+// collect reads all rows of a query.
+func collect[T any](ctx context.Context, q rowser, scan func(scanner) (T, error), query string, args ...any) (out []T, err error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		v, err := scan(rows)
 		if err != nil {
 			return nil, err
 		}
-		defer rows.Close() // its error is Err's, which is looked at below
-		var out []T
-		for rows.Next() {
-			v, err := scan(rows)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, v)
-		}
-		return out, rows.Err()
+		out = append(out, v)
 	}
+	return out, rows.Err()
 }
 
 func scanString(r scanner) (string, error) {

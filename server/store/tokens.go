@@ -63,8 +63,8 @@ func (s *Store) TokenByHash(ctx context.Context, hash []byte) (pipeline.Token, e
 // ErrNotFound if there is none that was not revoked.
 func (s *Store) RevokeToken(ctx context.Context, idOrName string) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
-		ids, err := collect(scanString)(t.QueryContext(ctx, `update tokens set revoked_at = $1
-			where revoked_at = 0 and (id = $2 or name = $2) returning id`, micros(s.now()), idOrName))
+		ids, err := collect(ctx, t, scanString, `update tokens set revoked_at = $1
+			where revoked_at = 0 and (id = $2 or name = $2) returning id`, micros(s.now()), idOrName)
 		if err == nil && len(ids) == 0 {
 			err = pipeline.ErrNotFound
 		}
@@ -83,7 +83,7 @@ func (s *Store) RevokeToken(ctx context.Context, idOrName string) error {
 
 // Tokens lists all tokens, revoked ones too, newest first.
 func (s *Store) Tokens(ctx context.Context) ([]pipeline.Token, error) {
-	list, err := collect(scanToken)(s.db.Read.QueryContext(ctx, `select `+tokenColumns+` from tokens order by id desc`))
+	list, err := collect(ctx, s.db.Read, scanToken, `select `+tokenColumns+` from tokens order by id desc`)
 	if err != nil {
 		return nil, fmt.Errorf("list tokens: %w", err)
 	}

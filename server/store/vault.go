@@ -79,14 +79,14 @@ type envRow struct {
 
 // envRows are the variables that are set at a version, by name.
 func envRows(ctx context.Context, q querier, appID string, version int64) ([]envRow, error) {
-	rows, err := collect(func(r scanner) (envRow, error) {
+	rows, err := collect(ctx, q, func(r scanner) (envRow, error) {
 		var v envRow
 		err := r.Scan(&v.Name, &v.Version, timeColumn{&v.UpdatedAt}, &v.sealed)
 		return v, err
-	})(q.QueryContext(ctx, `select e.name, e.version, e.set_at, e.sealed from env e
+	}, `select e.name, e.version, e.set_at, e.sealed from env e
 		where e.app_id = $1 and e.sealed is not null and e.version = (
 			select max(l.version) from env l where l.app_id = $1 and l.name = e.name and l.version <= $2)
-		order by e.name`, appID, version))
+		order by e.name`, appID, version)
 	if err != nil {
 		return nil, fmt.Errorf("read environment: %w", err)
 	}
