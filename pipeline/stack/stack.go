@@ -7,8 +7,9 @@ import "time"
 type Stack struct {
 	Services []Service     `json:"services"`
 	Volumes  []Volume      `json:"volumes,omitempty"`
-	Guard    time.Duration `json:"guard"` // how long the new color is watched after the cutover
-	Keep     int           `json:"keep"`  // releases kept for rollback
+	Guard    time.Duration `json:"guard"`           // how long the new color is watched after the cutover
+	Keep     int           `json:"keep"`            // releases kept for rollback
+	Notes    []string      `json:"notes,omitempty"` // sentences about what the files say to no effect, for the log
 }
 
 // Role says what a deployment does with a service.
@@ -104,7 +105,7 @@ type Limits struct {
 }
 
 // Probe says how a service is asked whether it is ready. An empty Path asks
-// only whether the port accepts a connection... see Load for the defaults.
+// only whether the port accepts a connection. See Load for the defaults.
 type Probe struct {
 	Path      string        `json:"path"`
 	Port      int           `json:"port"`

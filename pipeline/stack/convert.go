@@ -1,0 +1,198 @@
+package stack
+
+import (
+	"maps"
+	"math"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// Defaults of what the files may say.
+const (
+	defaultStopGrace = 10 * time.Second
+	defaultDrain     = 30 * time.Second
+	defaultGuard     = 15 * time.Second
+	defaultKeep      = 5
+)
+
+// conversion turns the merged project into a Stack. What it finds wrong it
+// places by the views.
+type conversion struct {
+	l        *loading
+	project  *types.Project
+	top      *view
+	services map[string]*view
+	volumes  map[string]Volume // named by a mount so far
+}
+
+func (c *conversion) stack() Stack {
+	c.volumes = map[string]Volume{}
+	x := settings{values: c.project.Extensions["x-swingbridge"]}
+	out := Stack{Guard: x.duration("guard", defaultGuard), Keep: x.integer("keep", defaultKeep)}
+	for _, name := range slices.Sorted(maps.Keys(c.project.Services)) {
+		v := c.services[name]
+		if v == nil {
+			continue // only there to be extended
+		}
+		cv := service{conversion: c, name: name, from: c.project.Services[name], view: v}
+		if name == c.l.routed {
+			out.Services = append(out.Services, cv.convert())
+		} else {
+			cv.mounts() // the service is refused; its mounts are said too
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.volumes)) {
+		out.Volumes = append(out.Volumes, c.volumes[name])
+	}
+	if c.top.has("name") {
+		c.l.found.note(c.top.at("name"), "", "name", "has no effect: the app's own name counts")
+	}
+	return out
+}
+
+// service is the conversion of one service.
+type service struct {
+	*conversion
+	name string
+	from types.ServiceConfig
+	view *view
+}
+
+func (s *service) add(format string, keys []string, args ...any) {
+	s.l.found.add(s.view.at(keys...), s.name, strings.Join(keys, "."), format, args...)
+}
+
+func (s *service) convert() Service {
+	f := s.from
+	out := Service{
+		Name:       s.name,
+		Role:       Web,
+		Image:      f.Image,
+		Command:    f.Command,
+		Entrypoint: f.Entrypoint,
+		User:       f.User,
+		WorkingDir: f.WorkingDir,
+		Labels:     some(f.Labels),
+		Health:     s.health(),
+		StopSignal: f.StopSignal,
+		StopGrace:  defaultStopGrace,
+		Init:       f.Init,
+		Expose:     s.expose(),
+		Limits:     s.limits(),
+	}
+	if f.StopGracePeriod != nil {
+		out.StopGrace = time.Duration(*f.StopGracePeriod)
+	}
+	if f.Logging != nil {
+		out.Log = &Log{Driver: f.Logging.Driver, Options: some(f.Logging.Options)}
+	}
+	s.image(&out)
+	out.Env = s.env()
+	out.Mounts, out.Tmpfs = s.mounts()
+	s.serve(&out)
+	return out
+}
+
+// image decides between a build and an image that is used as it is.
+func (s *service) image(out *Service) {
+	switch {
+	case s.from.Build != nil:
+		if out.Image != "" {
+			s.l.found.note(s.view.at("image"), s.name, "image", "has no effect: the image built from the repository is named by its content")
+		}
+		out.Image, out.Build = "", s.build()
+	case out.Image == "":
+		s.add("neither build nor image: say what the container is made from", nil)
+	case strings.ContainsFunc(out.Image, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+		s.add("an image reference has no spaces", []string{"image"})
+	}
+}
+
+// expose reads ports and ranges of ports; they are TCP.
+func (s *service) expose() []int {
+	var out []int
+	for _, entry := range s.from.Expose {
+		ports, proto, _ := strings.Cut(entry, "/")
+		from, to, ranged := strings.Cut(ports, "-")
+		first, err := strconv.Atoi(from)
+		last := first
+		if ranged && err == nil {
+			last, err = strconv.Atoi(to)
+		}
+		switch {
+		case err != nil || first < 1 || last < first || last > math.MaxUint16:
+			s.add("must be a port or a range of ports between 1 and 65535", []string{"expose"})
+			return nil
+		case proto != "" && proto != "tcp":
+			s.add("only TCP ports are reached through the proxy", []string{"expose"})
+			return nil
+		}
+		for port := first; port <= last; port++ {
+			out = append(out, port)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// limits merges the two ways in which Compose writes them.
+func (s *service) limits() Limits {
+	f := s.from
+	out := Limits{
+		Memory: int64(f.MemLimit), MemoryReservation: int64(f.MemReservation),
+		CPUs: round(f.CPUS), Pids: max(f.PidsLimit, 0),
+	}
+	if f.Deploy == nil {
+		return out
+	}
+	if most := f.Deploy.Resources.Limits; most != nil {
+		s.either(&out.Memory, int64(most.MemoryBytes), "mem_limit", "deploy", "resources", "limits", "memory")
+		s.either(&out.Pids, max(most.Pids, 0), "pids_limit", "deploy", "resources", "limits", "pids")
+		if n := round(float32(most.NanoCPUs)); n != 0 {
+			if out.CPUs != 0 && out.CPUs != n {
+				s.add("differs from cpus: say it once", []string{"deploy", "resources", "limits", "cpus"})
+			}
+			out.CPUs = n
+		}
+	}
+	if least := f.Deploy.Resources.Reservations; least != nil {
+		s.either(&out.MemoryReservation, int64(least.MemoryBytes), "mem_reservation", "deploy", "resources", "reservations", "memory")
+		if least.NanoCPUs != 0 {
+			keys := []string{"deploy", "resources", "reservations", "cpus"}
+			s.l.found.note(s.view.at(keys...), s.name, strings.Join(keys, "."), "has no effect: an engine reserves no processors")
+		}
+	}
+	if out.Memory > 0 && out.MemoryReservation > out.Memory {
+		s.add("reserves more memory than the limit allows", []string{"mem_reservation"})
+	}
+	return out
+}
+
+func (s *service) either(have *int64, also int64, other string, keys ...string) {
+	if also == 0 {
+		return
+	}
+	if *have != 0 && *have != also {
+		s.add("differs from %s: say it once", keys, other)
+	}
+	*have = also
+}
+
+// round takes the noise out of compose-go's 32-bit numbers.
+func round(cpus float32) float64 { return math.Round(float64(cpus)*1000) / 1000 }
+
+// some is nil for an empty map, so that a stored Stack comes back as it was.
+func some[M ~map[string]string](m M) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	return maps.Clone(map[string]string(m))
+}
+
+// cleanJoin is a path below the project's folder, seen from the root.
+func (c *conversion) cleanJoin(file string) string { return path.Join(c.l.dir, file) }

@@ -1,0 +1,327 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// compose-go reads the files that `include` and `extends` name from the disk.
+// Ours are in a commit, so what they bring is copied into the document before
+// compose-go sees it: a service that is extended under a name of its own, which
+// is left out again afterwards. A copy remembers the file it comes from.
+
+// flatten brings the other files that a source names into it.
+func (l *loading) flatten(s *source) {
+	for i, doc := range s.docs {
+		if drop(doc, "version") {
+			s.changed = true // obsolete: compose-go would complain on the process's stderr
+		}
+		if _, ok := lookup(doc, "include"); !ok && !extendsFile(doc) {
+			continue
+		}
+		doc = l.copyOf(doc, s.path)
+		s.docs[i], s.changed = doc, true
+		if inc, ok := lookup(doc, "include"); ok {
+			drop(doc, "include")
+			clear(l.adopted)
+			l.include(doc, inc.value, l.dir, []string{s.path})
+		}
+		l.extend(doc)
+	}
+}
+
+func extendsFile(doc *yaml.Node) bool {
+	services, _ := lookup(doc, "services")
+	if services.value == nil {
+		return false
+	}
+	for _, svc := range pairs(services.value) {
+		if ext, ok := lookup(svc.value, "extends"); ok {
+			if _, ok := lookup(ext.value, "file"); ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// include copies the resources of the listed files into doc. dir is the folder
+// that their paths are relative to, chain the files on the way here.
+func (l *loading) include(doc, list *yaml.Node, dir string, chain []string) {
+	at := place{l.fileOf(list, chain[len(chain)-1]), list.Line}
+	if list.Kind != yaml.SequenceNode {
+		l.found.block(at, "", "include", "write it as a list of files")
+		return
+	}
+	for _, entry := range list.Content {
+		at.line = entry.Line
+		name := entry.Value
+		if entry.Kind == yaml.MappingNode {
+			name = ""
+			for _, p := range pairs(entry) {
+				one := p.value
+				if one.Kind == yaml.SequenceNode && len(one.Content) == 1 {
+					one = one.Content[0]
+				}
+				if p.key.Value != "path" || one.Kind != yaml.ScalarNode {
+					l.found.block(place{at.file, p.key.Line}, "", "include."+p.key.Value, "only the path of one file is handled here: name further files in the app's compose files")
+					continue
+				}
+				name = one.Value
+			}
+		}
+		if name != "" {
+			l.includeFile(doc, at, dir, name, chain)
+		}
+	}
+}
+
+func (l *loading) includeFile(doc *yaml.Node, at place, dir, name string, chain []string) {
+	name, _, _ = l.vars.expand(name)
+	s, ok := l.open(at, "", "include", path.Join(dir, name))
+	if !ok {
+		return
+	}
+	if slices.Contains(chain, s.path) || len(chain) > 20 {
+		l.found.block(at, "", "include", "%s includes itself", s.path)
+		return
+	}
+	if l.adopted[s.path] {
+		return
+	}
+	l.adopted[s.path] = true
+	dir = path.Dir(s.path)
+	for _, included := range s.docs {
+		included = l.copyOf(included, s.path)
+		if inc, ok := lookup(included, "include"); ok {
+			l.include(included, inc.value, dir, append(slices.Clone(chain), s.path))
+		}
+		for _, section := range pairs(included) {
+			switch key := section.key.Value; {
+			case key == "x-swingbridge":
+				l.found.add(place{s.path, section.key.Line}, "", key, "write it into one of the app's own files, an included file cannot set it")
+			case key != "name" && key != "version" && key != "include" && !strings.HasPrefix(key, "x-"):
+				l.adopt(doc, key, section.value, dir)
+			}
+		}
+	}
+}
+
+// adopt copies one section of an included file.
+func (l *loading) adopt(doc *yaml.Node, section string, from *yaml.Node, dir string) {
+	to, ok := lookup(doc, section)
+	if !ok || isNull(to.value) {
+		to.value = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: from.Line}
+		l.origin[to.value] = l.fileOf(from, "")
+		set(doc, section, to.value)
+	}
+	for _, p := range pairs(from) {
+		at := place{l.fileOf(p.key, ""), p.key.Line}
+		if _, twice := lookup(to.value, p.key.Value); twice {
+			l.found.block(at, "", section+"."+p.key.Value, "the including file has one of this name: name the file in the app's compose files to merge them")
+			continue
+		}
+		if section == "services" {
+			l.rebase(p.value, dir)
+		}
+		to.value.Content = append(to.value.Content, p.key, p.value)
+	}
+}
+
+// extend replaces each `extends` that names a file by one that names a copy of
+// the service in this document.
+func (l *loading) extend(doc *yaml.Node) {
+	services, ok := lookup(doc, "services")
+	if !ok {
+		return
+	}
+	copies := map[string]string{}
+	for _, svc := range pairs(services.value) {
+		ext, ok := lookup(svc.value, "extends")
+		if !ok {
+			continue
+		}
+		file, ok := lookup(ext.value, "file")
+		base, _ := lookup(ext.value, "service")
+		if !ok || base.value == nil {
+			continue
+		}
+		at := place{l.fileOf(ext.key, ""), ext.key.Line}
+		name, _, _ := l.vars.expand(file.value.Value)
+		if into, ok := l.inject(services.value, at, path.Join(l.dir, name), base.value.Value, copies); ok {
+			set(svc.value, "extends", scalar(into, ext.key.Line))
+		} else {
+			drop(svc.value, "extends")
+		}
+	}
+}
+
+// inject copies a service of a file, and what it extends in turn, into services
+// and answers the copy's name.
+func (l *loading) inject(services *yaml.Node, at place, file, name string, copies map[string]string) (string, bool) {
+	id := file + "\x00" + name
+	if into, ok := copies[id]; ok {
+		return into, true
+	}
+	s, ok := l.open(at, "", "extends", file)
+	if !ok {
+		return "", false
+	}
+	for _, doc := range slices.Backward(s.docs) {
+		all, _ := lookup(doc, "services")
+		if all.value == nil {
+			continue
+		}
+		svc, ok := lookup(all.value, name)
+		if !ok {
+			continue
+		}
+		into := fmt.Sprintf("extended-%d-%s", len(l.injected), name)
+		copies[id], l.injected[into] = into, true
+		c := l.copyOf(svc.value, s.path)
+		if ext, ok := lookup(c, "extends"); ok {
+			next, from := ext.value.Value, s.path
+			if f, ok := lookup(ext.value, "file"); ok {
+				text, _, _ := l.vars.expand(f.value.Value)
+				from = path.Join(path.Dir(s.path), text)
+			}
+			if b, ok := lookup(ext.value, "service"); ok {
+				next = b.value.Value
+			}
+			drop(c, "extends")
+			if base, ok := l.inject(services, place{s.path, ext.key.Line}, from, next, copies); ok {
+				set(c, "extends", scalar(base, ext.key.Line))
+			}
+		}
+		l.rebase(c, path.Dir(s.path))
+		set(services, into, c)
+		return into, true
+	}
+	l.found.block(at, "", "extends", "%s has no service %s", s.path, name)
+	return "", false
+}
+
+func scalar(text string, line int) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text, Line: line}
+}
+
+// copyOf copies a value with its aliases and merge keys filled in.
+func (l *loading) copyOf(n *yaml.Node, file string) *yaml.Node {
+	n = deref(n)
+	file = l.fileOf(n, file)
+	if l.copied++; l.copied > 10*maxNodes {
+		l.found.block(place{file, 0}, "", "", "what the files include and extend is too large")
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
+	}
+	c := &yaml.Node{Kind: n.Kind, Style: n.Style, Tag: n.Tag, Value: n.Value, Line: n.Line, Column: n.Column}
+	l.origin[c] = file
+	if n.Kind == yaml.SequenceNode {
+		for _, child := range n.Content {
+			c.Content = append(c.Content, l.copyOf(child, file))
+		}
+	}
+	for _, p := range pairs(n) {
+		c.Content = append(c.Content, l.copyOf(p.key, file), l.copyOf(p.value, file))
+	}
+	return c
+}
+
+// fileOf is the file that a value comes from: the one remembered with a copy,
+// else the one that is being walked.
+func (l *loading) fileOf(n *yaml.Node, walked string) string {
+	if file, ok := l.origin[n]; ok {
+		return file
+	}
+	return walked
+}
+
+// rebase rewrites the paths of a service that stood in another folder, so that
+// they are relative to the project's.
+func (l *loading) rebase(service *yaml.Node, dir string) {
+	rel, err := filepath.Rel(l.dir, dir)
+	if err != nil || rel == "." {
+		return
+	}
+	move := func(n *yaml.Node) {
+		if n.Kind == yaml.ScalarNode && n.Value != "" && !path.IsAbs(n.Value) && !remote(n.Value) {
+			n.Value = path.Join(filepath.ToSlash(rel), n.Value)
+		}
+	}
+	if build, ok := lookup(service, "build"); ok {
+		move(build.value)
+		if c, ok := lookup(build.value, "context"); ok {
+			move(c.value)
+		}
+	}
+	if env, ok := lookup(service, "env_file"); ok {
+		move(env.value)
+		for _, entry := range env.value.Content {
+			move(entry)
+			if p, ok := lookup(entry, "path"); ok {
+				move(p.value)
+			}
+		}
+	}
+	if ext, ok := lookup(service, "extends"); ok {
+		if f, ok := lookup(ext.value, "file"); ok {
+			move(f.value)
+		}
+	}
+}
+
+// remote reports whether a build context or a file is meant to come from
+// elsewhere than the repository.
+func remote(text string) bool {
+	return strings.Contains(text, "://") || strings.HasPrefix(text, "git@") || strings.HasPrefix(text, "github.com/")
+}
+
+// open reads and parses another file of the commit, once.
+func (l *loading) open(at place, service, key, file string) (*source, bool) {
+	if s, ok := l.opened[file]; ok {
+		return s, s != nil
+	}
+	l.opened[file] = nil
+	content, err := l.read(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		l.found.block(at, service, key, "the commit has no file %s", file)
+		return nil, false
+	case err != nil:
+		l.found.block(at, service, key, "%s cannot be read: %v", file, err)
+		return nil, false
+	}
+	s, ok := l.parse(file, content)
+	if !ok {
+		return nil, false
+	}
+	l.opened[file] = s
+	return s, true
+}
+
+// read is Input.Read for paths inside the repository only.
+func (l *loading) read(file string) ([]byte, error) {
+	for _, f := range l.in.Files {
+		if path.Clean(f.Path) == file {
+			return f.Content, nil
+		}
+	}
+	if !inside(file) {
+		return nil, errors.New("it is outside of the repository")
+	}
+	if l.in.Read == nil {
+		return nil, fs.ErrNotExist
+	}
+	return l.in.Read(file)
+}
+
+// inside reports whether a clean path stays in the repository.
+func inside(file string) bool {
+	return !path.IsAbs(file) && file != ".." && !strings.HasPrefix(file, "../")
+}

@@ -1,0 +1,186 @@
+package stack
+
+// rule says what becomes of a key.
+type rule struct {
+	refuse string                    // why it is refused; empty: handled
+	keys   map[string]rule           // what its mapping form may hold; nil: anything
+	value  func(value string) string // complains about a single value; nil: nothing to complain about
+}
+
+// Reasons that several keys share.
+const (
+	notHandled  = "this version does not handle it"
+	alone       = "only the service that the route names is deployed, there is nothing to wait for or to link"
+	twoColors   = "two colors of the service run side by side while visitors move, they cannot share it"
+	hostRights  = "it would give the container rights over the host"
+	hostSpaces  = "it would share a namespace of the host or of another container"
+	useEnv      = "set the value in the app's environment instead"
+	nobodyThere = "nobody is attached to a deployed container"
+)
+
+// topRules are the keys of a file. Keys that begin with x- are free for
+// everyone, but for our own.
+func topRules() map[string]rule {
+	return map[string]rule{
+		"name":          {},
+		"version":       {},
+		"services":      {},
+		"include":       {},
+		"extends":       {refuse: notHandled},
+		"volumes":       {},
+		"networks":      {},
+		"secrets":       {},
+		"configs":       {refuse: useEnv},
+		"models":        {refuse: notHandled},
+		"jobs":          {refuse: "tasks and schedules come later"},
+		"x-swingbridge": {keys: projectExtension()},
+	}
+}
+
+// volumeRules are the keys of a volume at the top level.
+func volumeRules() map[string]rule {
+	return map[string]rule{
+		"driver": {}, "driver_opts": {}, "labels": {}, "external": {},
+		"name": {}, // with external only, see volumes.go
+	}
+}
+
+func networkRules() map[string]rule { return map[string]rule{} }
+
+func secretRules() map[string]rule {
+	return map[string]rule{
+		"environment": {},
+		"file":        {refuse: "a secret in the repository is none; " + useEnv},
+	}
+}
+
+// serviceRules are the keys of a service. Whatever is not in the list is
+// refused; the refused ones are there for their reason.
+func serviceRules() map[string]rule {
+	rules := map[string]rule{
+		"image":             {},
+		"build":             {keys: buildRules()},
+		"command":           {},
+		"entrypoint":        {},
+		"environment":       {},
+		"env_file":          {keys: map[string]rule{"path": {}, "required": {}, "format": {refuse: notHandled}}},
+		"user":              {},
+		"working_dir":       {value: absolute},
+		"labels":            {},
+		"healthcheck":       {keys: healthRules()},
+		"stop_signal":       {value: signal},
+		"stop_grace_period": {value: duration(0, day)},
+		"init":              {},
+		"expose":            {},
+		"ports":             {}, // of the routed service, see check.go
+		"tmpfs":             {},
+		"volumes":           {keys: mountRules()},
+		"networks":          {},
+		"logging":           {keys: map[string]rule{"driver": {}, "options": {}}},
+		"mem_limit":         {value: bytesOf(minMemory)},
+		"mem_reservation":   {value: bytesOf(minMemory)},
+		"cpus":              {value: cpus},
+		"pids_limit":        {value: pids},
+		"deploy":            {keys: deployRules()},
+		"scale":             {value: one},
+		"restart":           {}, // ours follows the slot
+		"profiles":          {},
+		"extends":           {keys: map[string]rule{"service": {}, "file": {}}},
+		"x-swingbridge":     {keys: serviceExtension()},
+	}
+	for reason, keys := range refusedServiceKeys() {
+		for _, key := range keys {
+			rules[key] = rule{refuse: reason}
+		}
+	}
+	return rules
+}
+
+func refusedServiceKeys() map[string][]string {
+	return map[string][]string{
+		alone:                             {"depends_on", "links", "external_links", "volumes_from"},
+		twoColors:                         {"container_name", "hostname", "domainname", "mac_address"},
+		hostSpaces:                        {"network_mode", "ipc", "pid", "uts", "userns_mode", "cgroup", "cgroup_parent"},
+		hostRights:                        {"privileged", "cap_add", "devices", "device_cgroup_rules", "gpus", "security_opt", "use_api_socket", "runtime", "sysctls", "credential_spec", "oom_kill_disable", "oom_score_adj"},
+		useEnv:                            {"secrets", "configs"},
+		nobodyThere:                       {"tty", "stdin_open", "attach"},
+		"it is for a developer's machine": {"develop", "x-develop"},
+		"write the labels into the file, as `labels`": {"label_file"},
+	}
+}
+
+func buildRules() map[string]rule {
+	return map[string]rule{
+		"context": {}, "dockerfile": {}, "args": {}, "target": {}, "secrets": {}, "labels": {},
+		"dockerfile_inline":   {refuse: "write it into a Dockerfile of the repository"},
+		"ssh":                 {refuse: "give the build a secret instead"},
+		"privileged":          {refuse: hostRights},
+		"entitlements":        {refuse: hostRights},
+		"network":             {refuse: hostSpaces},
+		"additional_contexts": {refuse: "a build sees its own folder of the commit only"},
+	}
+}
+
+func healthRules() map[string]rule {
+	return map[string]rule{
+		"test": {}, "disable": {}, "retries": {value: whole(0, 1000)},
+		"interval":     {value: duration(0, day)},
+		"timeout":      {value: duration(0, day)},
+		"start_period": {value: duration(0, day)},
+	}
+}
+
+func mountRules() map[string]rule {
+	return map[string]rule{
+		"type": {}, "source": {}, "target": {}, "read_only": {},
+		"volume": {keys: map[string]rule{"nocopy": {}}},
+		"tmpfs":  {keys: map[string]rule{"size": {value: bytesOf(1)}, "mode": {}}},
+		"bind":   {}, // refused with the whole mount
+		"image":  {},
+	}
+}
+
+func deployRules() map[string]rule {
+	return map[string]rule{
+		"replicas": {value: one},
+		"resources": {keys: map[string]rule{
+			"limits": {keys: map[string]rule{
+				"memory": {value: bytesOf(minMemory)}, "cpus": {value: cpus}, "pids": {value: pids},
+			}},
+			"reservations": {keys: map[string]rule{
+				"memory": {value: bytesOf(minMemory)}, "cpus": {value: cpus},
+			}},
+		}},
+		"restart_policy": {}, // as restart
+	}
+}
+
+// projectExtension are the keys of x-swingbridge at the top level.
+func projectExtension() map[string]rule {
+	return map[string]rule{
+		"guard":   {value: duration(0, hour)},
+		"keep":    {value: whole(1, 1000)},
+		"release": {refuse: "release commands come later, not yet in this version"},
+	}
+}
+
+// serviceExtension are the keys of x-swingbridge of a service.
+func serviceExtension() map[string]rule {
+	return map[string]rule{
+		"role":     {value: role},
+		"drain":    {value: duration(0, day)},
+		"replicas": {value: one},
+		"order":    {refuse: "it is for workers, which come later"},
+		"single":   {refuse: "it is for workers, which come later"},
+		"probe": {keys: map[string]rule{
+			"path":      {value: probePath},
+			"host":      {value: hostName},
+			"status":    {value: statuses},
+			"interval":  {value: duration(tenth, hour)},
+			"timeout":   {value: duration(tenth, hour)},
+			"within":    {value: duration(second, day)},
+			"successes": {value: whole(1, 100)},
+			"port":      {value: whole(1, 65535)},
+		}},
+	}
+}

@@ -1,0 +1,139 @@
+package stack
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Problem is one thing in an app's files that cannot be honored.
+type Problem struct {
+	File    string // path in the repository or "overlay"; empty: it is about the app's settings
+	Line    int    // 0: the file as a whole
+	Service string // empty: it is about no single service
+	Key     string // dotted below the service or the top level
+	Message string // what is wrong and what to do about it
+}
+
+func (p Problem) String() string { return p.text([]string{p.Service}) }
+
+func (p Problem) text(services []string) string {
+	var b strings.Builder
+	if p.File != "" {
+		b.WriteString(p.File)
+		if p.Line > 0 {
+			fmt.Fprintf(&b, ":%d", p.Line)
+		}
+		b.WriteString(": ")
+	}
+	switch {
+	case len(services) > 1:
+		fmt.Fprintf(&b, "services %s: ", strings.Join(services, ", "))
+	case services[0] != "":
+		fmt.Fprintf(&b, "service %s: ", services[0])
+	}
+	if p.Key != "" {
+		b.WriteString(p.Key + ": ")
+	}
+	return b.String() + p.Message
+}
+
+// Refusal says why an app's files cannot be deployed: everything at once, in
+// the order of the files.
+type Refusal struct {
+	Problems []Problem
+}
+
+// Error lists the problems, one per line; a line that several services share
+// through an anchor is said once.
+func (r *Refusal) Error() string {
+	lines := r.lines()
+	if len(lines) == 1 {
+		return lines[0]
+	}
+	return fmt.Sprintf("%d problems in the app's files:\n- %s", len(lines), strings.Join(lines, "\n- "))
+}
+
+func (r *Refusal) lines() []string {
+	var order []Problem
+	services := map[Problem][]string{}
+	for _, p := range r.Problems {
+		key := p
+		key.Service = ""
+		if p.Service == "" || services[key] == nil {
+			order = append(order, key)
+		}
+		if !slices.Contains(services[key], p.Service) {
+			services[key] = append(services[key], p.Service)
+		}
+	}
+	lines := make([]string, len(order))
+	for i, p := range order {
+		lines[i] = p.text(services[p])
+	}
+	return lines
+}
+
+// place is where something stands.
+type place struct {
+	file string
+	line int
+}
+
+func (p place) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }
+
+// findings collects what is wrong with the files, each thing once.
+type findings struct {
+	problems []Problem
+	notes    []string
+	files    []string        // in the order in which problems are listed
+	garbled  map[place]bool  // lines whose value is unknown: nothing further is said about it
+	blocking bool            // compose-go's own complaint would only repeat what was found
+	seen     map[string]bool // notes
+}
+
+func newFindings() *findings {
+	return &findings{garbled: map[place]bool{}, seen: map[string]bool{}}
+}
+
+func (f *findings) add(at place, service, key, format string, args ...any) {
+	if f.garbled[at] && at.line > 0 {
+		return
+	}
+	p := Problem{File: at.file, Line: at.line, Service: service, Key: key, Message: fmt.Sprintf(format, args...)}
+	if !slices.Contains(f.problems, p) {
+		f.problems = append(f.problems, p)
+	}
+}
+
+// block adds a problem with which compose-go cannot load the files either.
+func (f *findings) block(at place, service, key, format string, args ...any) {
+	f.add(at, service, key, format, args...)
+	f.blocking = true
+}
+
+func (f *findings) note(at place, service, key, message string) {
+	text := Problem{File: at.file, Line: at.line, Service: service, Key: key, Message: message}.String()
+	if !f.seen[text] {
+		f.seen[text] = true
+		f.notes = append(f.notes, text)
+	}
+}
+
+// err is nil or a *Refusal.
+func (f *findings) err() error {
+	if len(f.problems) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(f.problems, func(a, b Problem) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(f.files, a.File), slices.Index(f.files, b.File)),
+			cmp.Compare(a.Line, b.Line),
+			strings.Compare(a.Service, b.Service),
+			strings.Compare(a.Key, b.Key),
+			strings.Compare(a.Message, b.Message),
+		)
+	})
+	return &Refusal{Problems: f.problems}
+}

@@ -1,0 +1,196 @@
+package stack
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/compose-spec/compose-go/v2/format"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// mounts are the named volumes and the tmpfs of a service. Nothing of the host
+// is among them.
+func (s *service) mounts() ([]Mount, map[string]string) {
+	var out []Mount
+	tmpfs := map[string]string{}
+	targets := map[string]bool{}
+	for _, v := range s.from.Volumes {
+		at := s.mountPlace(v)
+		if complaint := s.complain(v); complaint != "" {
+			s.l.found.add(at, s.name, "volumes", "%s", complaint)
+			continue
+		}
+		target := path.Clean(v.Target)
+		if targets[target] {
+			s.l.found.add(at, s.name, "volumes", "two mounts have the same target")
+			continue
+		}
+		targets[target] = true
+		if v.Type == types.VolumeTypeTmpfs {
+			tmpfs[target] = tmpfsOptions(v)
+			continue
+		}
+		s.use(v.Source)
+		out = append(out, Mount{
+			Volume: v.Source, Target: target, ReadOnly: v.ReadOnly,
+			NoCopy: v.Volume != nil && v.Volume.NoCopy,
+		})
+	}
+	for _, entry := range s.from.Tmpfs {
+		target, options, _ := strings.Cut(entry, ":")
+		if !goodTarget(target) || targets[path.Clean(target)] {
+			s.add("must be an absolute path in the container, once", []string{"tmpfs"})
+			continue
+		}
+		targets[path.Clean(target)] = true
+		tmpfs[path.Clean(target)] = options
+	}
+	return out, some(tmpfs)
+}
+
+// complain says why a mount is refused.
+func (s *service) complain(v types.ServiceVolumeConfig) string {
+	switch {
+	case v.Type == types.VolumeTypeBind:
+		return "a path of the host is refused: it would reach beyond the container, and a commit must not depend on it. Use a named volume; " + undo
+	case v.Type != types.VolumeTypeVolume && v.Type != types.VolumeTypeTmpfs:
+		return "only named volumes and tmpfs are mounted; " + undo
+	case !goodTarget(v.Target):
+		return "the target must be an absolute path in the container, and not its root"
+	case v.Type == types.VolumeTypeTmpfs && v.Source != "":
+		return "a tmpfs has no source"
+	case v.Type == types.VolumeTypeTmpfs:
+		return ""
+	case v.Source == "":
+		return "a volume without a name would be empty after each deployment: name it, and declare it under the top-level volumes"
+	case v.Bind != nil:
+		return "the options after the second colon are for paths of the host; a named volume has ro, rw and nocopy"
+	}
+	if _, ok := s.project.Volumes[v.Source]; !ok || strings.ContainsAny(v.Source, "/\\") {
+		return "the volume is not declared: name it under the top-level volumes"
+	}
+	return ""
+}
+
+func goodTarget(target string) bool {
+	return path.IsAbs(target) && path.Clean(target) != "/" && !strings.ContainsFunc(target, unicode.IsControl)
+}
+
+func tmpfsOptions(v types.ServiceVolumeConfig) string {
+	var options []string
+	if v.ReadOnly {
+		options = append(options, "ro")
+	}
+	if v.Tmpfs != nil && v.Tmpfs.Size > 0 {
+		options = append(options, fmt.Sprintf("size=%d", v.Tmpfs.Size))
+	}
+	if v.Tmpfs != nil && v.Tmpfs.Mode > 0 {
+		options = append(options, fmt.Sprintf("mode=%o", v.Tmpfs.Mode))
+	}
+	return strings.Join(options, ",")
+}
+
+// mountPlace finds where a merged mount stands, by its target. Options that
+// compose-go drops without a word are found here too.
+func (s *service) mountPlace(v types.ServiceVolumeConfig) place {
+	at := s.view.at("volumes")
+	for _, it := range s.view.items("volumes") {
+		target := ""
+		if p, ok := lookup(it.node, "target"); ok {
+			target, _, _ = s.l.vars.expand(p.value.Value)
+		} else {
+			text, _, _ := s.l.vars.expand(it.node.Value)
+			parsed, err := format.ParseVolume(text)
+			if err != nil {
+				continue
+			}
+			target = parsed.Target
+			s.checkOptions(it, text, parsed)
+		}
+		if path.Clean(target) == path.Clean(v.Target) {
+			at = it.place
+		}
+	}
+	return at
+}
+
+func (s *service) checkOptions(it item, text string, parsed types.ServiceVolumeConfig) {
+	_, options, ok := strings.Cut(text, parsed.Source+":"+parsed.Target+":")
+	if !ok || parsed.Type != types.VolumeTypeVolume {
+		return
+	}
+	for _, option := range strings.Split(options, ",") {
+		if !slices.Contains([]string{"ro", "rw", "nocopy"}, option) {
+			s.l.found.add(it.place, s.name, "volumes", "a named volume has the options ro, rw and nocopy, no others")
+		}
+	}
+}
+
+// use takes a declared volume into the stack.
+func (c *conversion) use(name string) {
+	if _, ok := c.volumes[name]; ok {
+		return
+	}
+	from := c.project.Volumes[name]
+	out := Volume{Name: name, Driver: from.Driver, Options: some(from.DriverOpts), Labels: some(from.Labels)}
+	add := func(key, message string) {
+		c.l.found.add(c.top.at("volumes", name, key), "", "volumes."+name+"."+key, "%s", message)
+	}
+	switch {
+	case bool(from.External):
+		out = Volume{Name: name, External: name}
+		if from.Name != "" {
+			out.External = from.Name
+		}
+		if !goodVolumeName(out.External) {
+			add("name", "is no name of a volume: letters, digits, dots, dashes and underscores")
+		}
+	case from.Name != "":
+		add("name", "volumes are named after the app: take the name out, or make the volume external")
+	}
+	if message := hostOptions(out); message != "" {
+		add("driver_opts", message)
+	}
+	for label := range out.Labels {
+		if strings.HasPrefix(label, "dev.swingbridge.") {
+			add("labels", "labels that begin with dev.swingbridge. are Swingbridge's own")
+		}
+	}
+	c.volumes[name] = out
+}
+
+func goodVolumeName(name string) bool {
+	return name != "" && !strings.HasPrefix(name, ".") && !strings.ContainsFunc(name, func(r rune) bool {
+		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._-", r)
+	})
+}
+
+// hostOptions says why a volume's options are refused: the local driver passes
+// them to mount(2), so they can make a volume of any path or disk of the host.
+func hostOptions(v Volume) string {
+	if v.Driver == "" || v.Driver == "local" {
+		kind := v.Options["type"]
+		_, device := v.Options["device"]
+		if (kind != "" || device) && !slices.Contains([]string{"nfs", "nfs4", "cifs", "tmpfs"}, kind) {
+			return "a volume of the local driver may be of type nfs, nfs4, cifs or tmpfs: others reach paths or disks of the host"
+		}
+	}
+	for key, value := range v.Options {
+		if strings.HasPrefix(value, "/") && !strings.HasPrefix(value, "//") {
+			return "a path of the host is refused: it would reach beyond the container"
+		}
+		if key != "o" {
+			continue
+		}
+		for _, option := range strings.Split(value, ",") {
+			switch strings.ToLower(strings.TrimSpace(option)) {
+			case "bind", "rbind", "move", "remount":
+				return "a bind mount is a path of the host and refused"
+			}
+		}
+	}
+	return ""
+}
