@@ -20,7 +20,8 @@ const rowTimeout = time.Minute
 func (s *Sender) deliver(ctx context.Context, j job, p *progress) error {
 	d := j.subject.Deployment
 	if d.Commit == "" { // not known before fetch; a later version comes with it
-		return s.note(ctx, j, j.row.RemoteID, p)
+		s.note(ctx, j, j.row.RemoteID, p)
+		return nil
 	}
 	if j.subject.wentWrong() {
 		j.subject.Log = s.o.Logs(d.ID, logLines)
@@ -31,7 +32,8 @@ func (s *Sender) deliver(ctx context.Context, j job, p *progress) error {
 	}
 	have, known := s.recall(j.key())
 	if known && have.digest == want.digest {
-		return s.note(ctx, j, j.row.RemoteID, p)
+		s.note(ctx, j, j.row.RemoteID, p)
+		return nil
 	}
 	if until := have.at.Add(s.o.Progress); known && have.status == want.status && !p.flush && s.now().Before(until) {
 		p.due(until) // only its steps changed
@@ -54,16 +56,16 @@ func (s *Sender) deliver(ctx context.Context, j job, p *progress) error {
 		return err
 	}
 	s.remember(j.key(), want, closed(j.row.Target, d.State))
-	return s.note(ctx, j, id, p)
+	s.note(ctx, j, id, p)
+	return nil
 }
 
 // note tells the outbox what GitHub has. Where that fails the next pass finds
 // GitHub up to date, so it is an error of the pass and not of the row.
-func (s *Sender) note(ctx context.Context, j job, id int64, p *progress) error {
+func (s *Sender) note(ctx context.Context, j job, id int64, p *progress) {
 	if err := s.o.Outbox.ReportSent(ctx, j.row, j.row.Wanted, id); err != nil {
 		p.failed(fmt.Errorf("note a sent report: %w", err))
 	}
-	return nil
 }
 
 // want digests what the row's place should show.

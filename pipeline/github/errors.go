@@ -17,6 +17,8 @@ import (
 
 // RateLimited says that GitHub wants no request from this identity for a while.
 // Carrying on regardless can get an integration banned.
+//
+//nolint:errname // it is what GitHub says, read as errors.As(err, &limited)
 type RateLimited struct {
 	Until time.Time
 }

@@ -15,10 +15,9 @@ import (
 // of text each; we count bytes, so as not to depend on what it counts.
 const (
 	outputLimit  = 65535
-	cellLimit    = 300      // characters of a table's cell
-	reasonLimit  = 4000     // characters of the reason
-	logLineLimit = 2000     // characters of one log line
-	rawLimit     = 64 << 10 // bytes of any text that are looked at
+	cellLimit    = 300  // characters of a table's cell
+	reasonLimit  = 4000 // characters of the reason
+	logLineLimit = 2000 // characters of one log line
 )
 
 // summary is the Markdown that a check run shows: why it is as it is, what was
@@ -27,11 +26,11 @@ func summary(s Subject) string {
 	d := s.Deployment
 	var b strings.Builder
 	if d.Reason != "" {
-		fmt.Fprintf(&b, "%s\n\n", escape(clip(oneLine(d.Reason), reasonLimit)))
+		fmt.Fprintf(&b, "%s\n\n", escape(clip(oneLine(rough(d.Reason, reasonLimit)), reasonLimit)))
 	}
 	facts := []string{"Commit " + pipeline.Short(d.Commit)}
 	if d.Subject != "" {
-		facts[0] += " " + escape(clip(oneLine(d.Subject), 120))
+		facts[0] += " " + escape(clip(oneLine(rough(d.Subject, 120)), 120))
 	}
 	facts = append(facts, "trigger "+escape(string(d.Trigger)))
 	if d.Color != "" {
@@ -106,7 +105,12 @@ func took(from, to time.Time) string {
 	return d.Round(time.Second).String()
 }
 
-func cell(s string) string { return escape(clip(oneLine(s), cellLimit)) }
+func cell(s string) string { return escape(clip(oneLine(rough(s, cellLimit)), cellLimit)) }
+
+// rough cuts text that may be of any size to what is enough for a number of
+// characters, so that cleaning it costs little. Characters have at most four
+// bytes; the same again is left for what is taken out.
+func rough(s string, characters int) string { return s[:min(len(s), 8*characters)] }
 
 // oneLine takes control characters out and folds white space.
 func oneLine(s string) string { return strings.Join(strings.Fields(plain(s)), " ") }
@@ -142,7 +146,7 @@ func logBlock(lines []string) string {
 	clean := make([]string, len(lines))
 	longest := 2
 	for i, line := range lines {
-		clean[i] = clip(plain(line), logLineLimit)
+		clean[i] = clip(plain(rough(line, logLineLimit)), logLineLimit)
 		longest = max(longest, longestRun(clean[i], '`'))
 	}
 	fence := strings.Repeat("`", longest+1)
@@ -169,9 +173,8 @@ func longestRun(s string, of rune) int {
 }
 
 // plain takes terminal sequences and control characters out of text, and what
-// is not UTF-8. Of very long text it keeps the beginning.
+// is not UTF-8.
 func plain(s string) string {
-	s = s[:min(len(s), rawLimit)]
 	var b strings.Builder
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])

@@ -84,11 +84,11 @@ func (s *Sender) deliverRecord(ctx context.Context, j job, known bool) (int64, e
 	}
 	id, want := j.row.RemoteID, RecordStatusOf(j.subject)
 	if !known || id == 0 {
-		newest := RecordStatus{}
-		var err error
-		if id, newest, err = s.remoteRecord(ctx, j, record); err != nil {
+		have, newest, err := s.remoteRecord(ctx, j, record)
+		if err != nil {
 			return 0, err
 		}
+		id = have
 		if over(newest.State) || newest.State == want.State && newest.Description == want.Description {
 			return id, nil
 		}

@@ -1,7 +1,6 @@
 package github
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/swingbridge/swingbridge/pipeline"
@@ -14,14 +13,6 @@ const (
 	ActionRedeploy = "redeploy"
 	ActionRollback = "rollback"
 )
-
-// Subject is everything that a report is made of.
-type Subject struct {
-	Deployment pipeline.Deployment
-	App        pipeline.App
-	Log        []string // last lines of the deployment's log, masked; used where it went wrong
-	PublicURL  string   // base of links, without a slash at its end; empty: no links
-}
 
 // CheckRun is the body with which a check run is made or updated.
 type CheckRun struct {
@@ -221,14 +212,6 @@ func endOf(d pipeline.Deployment) time.Time {
 	return d.EndedAt
 }
 
-// second cuts a time to what GitHub shows.
-func second(t time.Time) time.Time {
-	if t.IsZero() {
-		return t
-	}
-	return t.UTC().Truncate(time.Second)
-}
-
 // actions are the buttons on a completed check run.
 func actions(s pipeline.State) []Action {
 	again := Action{"Redeploy", "Deploy this commit again", ActionRedeploy}
@@ -236,73 +219,4 @@ func actions(s pipeline.State) []Action {
 		return []Action{again, {"Roll back", "Swing back to what was live before", ActionRollback}}
 	}
 	return []Action{again}
-}
-
-// contextName is the name of the check run, and the context of the status.
-func contextName(s Subject) string { return "swingbridge/" + appName(s) }
-
-func appName(s Subject) string {
-	if s.Deployment.AppName != "" {
-		return s.Deployment.AppName
-	}
-	return s.App.Name
-}
-
-func environment(s Subject) string {
-	if name := appName(s); name != "" {
-		return name
-	}
-	return "production"
-}
-
-// link is the deployment's page, empty if we have no public address.
-func (s Subject) link() string {
-	if s.PublicURL == "" {
-		return ""
-	}
-	return s.PublicURL + linkPath + s.Deployment.ID
-}
-
-const linkPath = "/deployments/"
-
-// wentWrong reports whether the log's end helps whoever reads the report.
-func (s Subject) wentWrong() bool {
-	switch s.Deployment.State {
-	case pipeline.Failed, pipeline.RolledBack, pipeline.Stuck:
-		return true
-	}
-	return false
-}
-
-// title says in one line where the deployment stands.
-func (s Subject) title() string {
-	d := s.Deployment
-	title := faceOf(d.State).title
-	switch d.State {
-	case pipeline.Running:
-		if step := current(d); step != "" {
-			title += ": " + step
-		}
-	case pipeline.Live:
-		if d.Color != "" {
-			title += " on " + string(d.Color)
-		}
-		if !d.StartedAt.IsZero() && !d.LiveAt.IsZero() {
-			title += fmt.Sprintf(" after %s", took(d.StartedAt, d.LiveAt))
-		}
-	}
-	if d.Reason != "" && d.State != pipeline.Live && d.State != pipeline.Retired {
-		title += ": " + d.Reason
-	}
-	return clip(oneLine(title), 200)
-}
-
-// current is the name of the step that runs.
-func current(d pipeline.Deployment) string {
-	for _, step := range latestSteps(d) {
-		if step.State == pipeline.StepRunning {
-			return step.Name
-		}
-	}
-	return ""
 }

@@ -3,7 +3,6 @@ package github
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -126,24 +125,20 @@ func (s *Sender) Wake() {
 // Run sends until ctx ends, then returns nil once nothing of it is under way. A
 // request that the end interrupted is looked for at the next start.
 func (s *Sender) Run(ctx context.Context) error {
-	for {
+	for ctx.Err() == nil {
 		next, err := s.pass(ctx, false)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "reports to GitHub wait", "error", err)
 		}
 		timer := time.NewTimer(s.pause(next))
 		select {
 		case <-ctx.Done():
-			timer.Stop()
-			return nil
 		case <-s.wake:
 		case <-timer.C:
 		}
 		timer.Stop()
 	}
+	return nil
 }
 
 // pause is how long to wait for the row that is due next, if no Wake comes.
@@ -198,10 +193,11 @@ func (s *Sender) pass(ctx context.Context, flush bool) (time.Time, error) {
 		})
 	}
 	groups.Wait()
-	if len(rows) == batch {
-		p.due(s.now())
+	next, err := p.result()
+	if len(rows) == batch && err == nil { // there may be more
+		next = s.now()
 	}
-	return p.result()
+	return next, err
 }
 
 // gather finds what each row is about and sorts the rows by repository.
@@ -259,50 +255,24 @@ func (s *Sender) serve(ctx context.Context, jobs []job, p *progress) {
 			continue
 		}
 		for _, rest := range jobs[i+1:] {
-			s.fail(ctx, rest.row, err, p)
+			s.postpone(ctx, rest.row, err, p)
 		}
 		return
 	}
 }
 
-// fail notes that a row could not be sent.
+// fail notes that a row could not be sent, and why.
 func (s *Sender) fail(ctx context.Context, row pipeline.Report, cause error, p *progress) {
+	s.log.WarnContext(ctx, "report to GitHub not sent", "deployment", row.Deployment, "target", row.Target, "error", cause)
+	s.postpone(ctx, row, cause, p)
+}
+
+// postpone puts a row off until it makes sense to try it (again).
+func (s *Sender) postpone(ctx context.Context, row pipeline.Report, cause error, p *progress) {
 	next := retryAt(s.now(), row.Tries, cause)
-	s.log.WarnContext(ctx, "report to GitHub not sent", "deployment", row.Deployment, "target", row.Target,
-		"again_at", next, "error", cause)
 	if err := s.o.Outbox.ReportFailed(ctx, row, next, clip(cause.Error(), 1000)); err != nil {
 		p.failed(fmt.Errorf("note a failed report: %w", err))
 		return
 	}
 	p.due(next)
-}
-
-// progress is what a pass has come to, shared by its goroutines.
-type progress struct {
-	flush bool // nothing is held back
-
-	mu   sync.Mutex
-	next time.Time
-	errs []error
-}
-
-// due notes that something waits until a time.
-func (p *progress) due(at time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.next.IsZero() || at.Before(p.next) {
-		p.next = at
-	}
-}
-
-func (p *progress) failed(err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.errs = append(p.errs, err)
-}
-
-func (p *progress) result() (time.Time, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.next, errors.Join(p.errs...)
 }

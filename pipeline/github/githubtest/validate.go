@@ -152,9 +152,12 @@ func unknownFields(operation *openapi3.Operation, body []byte) error {
 		return nil
 	}
 	media := operation.RequestBody.Value.Content.Get("application/json")
-	var fields map[string]json.RawMessage
-	if media == nil || json.Unmarshal(body, &fields) != nil {
+	if media == nil {
 		return nil
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(body, &fields); err != nil {
+		return fmt.Errorf("read the body's fields: %w", err)
 	}
 	for name := range fields {
 		if _, known := media.Schema.Value.Properties[name]; !known {

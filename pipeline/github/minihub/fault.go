@@ -58,9 +58,9 @@ func (h *Hub) SetDown(down bool) {
 	h.down = down
 }
 
-func (f *Fault) answer(w http.ResponseWriter, r *http.Request, real http.Handler) {
+func (f *Fault) answer(w http.ResponseWriter, r *http.Request, hub http.Handler) {
 	if f.Apply {
-		real.ServeHTTP(&unheard{header: http.Header{}}, r)
+		hub.ServeHTTP(&unheard{header: http.Header{}}, r)
 	} else {
 		_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, 1<<20)) // so that the connection can be used on
 	}
