@@ -16,7 +16,8 @@ import (
 
 const (
 	proveBudget  = 12 * time.Second       // for all of an entry
-	proveAttempt = 4 * time.Second        // for one request, a first certificate included
+	proveAttempt = 4 * time.Second        // for one request
+	proveShake   = 3 * time.Second        // for one handshake, a first certificate included
 	provePause   = 100 * time.Millisecond // between attempts
 )
 
@@ -113,6 +114,11 @@ func (e *handshakeError) Unwrap() error { return e.error }
 func (x *proof) ask(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, proveAttempt)
 	defer cancel()
+	conn, err := x.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
 	token, err := x.source.mintProof(ctx)
 	if err != nil {
 		return fmt.Errorf("get a proof token: %w", err)
@@ -125,7 +131,10 @@ func (x *proof) ask(ctx context.Context) error {
 	}
 	req.Header.Set("User-Agent", "Swingbridge-Proof")
 	req.Header.Set(proofHeader, token)
-	transport := &http.Transport{DialContext: x.dial, DisableKeepAlives: true}
+	transport := &http.Transport{
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+		DisableKeepAlives: true,
+	}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return err
@@ -142,15 +151,17 @@ func (x *proof) ask(ctx context.Context) error {
 	}
 }
 
-// dial connects to our own listener as a visitor of the host would.
-func (x *proof) dial(ctx context.Context, network, _ string) (net.Conn, error) {
+// connect dials our own listener as a visitor of the host would.
+func (x *proof) connect(ctx context.Context) (net.Conn, error) {
 	if x.plain {
-		return new(net.Dialer).DialContext(ctx, network, x.at.HTTP)
+		return new(net.Dialer).DialContext(ctx, "tcp", x.at.HTTP)
 	}
-	c, err := new(net.Dialer).DialContext(ctx, network, x.at.HTTPS)
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", x.at.HTTPS)
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, proveShake)
+	defer cancel()
 	// Any certificate will do, here and nowhere else: who is dialed is known
 	// by the address, and who answered by the token, which only the proxy
 	// that made it can redeem. A host's certificate may be our own

@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/json"
+	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -116,6 +119,40 @@ func TestProxy_ForwardsHeadersOfItsOwnOnly(t *testing.T) {
 	for name := range got.Header {
 		if strings.HasPrefix(name, internalPrefix) {
 			t.Errorf("the app's %s reached the visitor: %v", name, got.Header[name])
+		}
+	}
+}
+
+func TestProxy_BelievesForwardingHeadersOfTrustedProxies(t *testing.T) {
+	t.Parallel()
+	p := setup(t, func(o *Options) { o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })
+	swing(t, p, entryOf("a", "a.example", newBackend(t, "d1")))
+	got := get(t, visitor(t, p), "http://a.example/headers",
+		"X-Forwarded-For", "6.6.6.6", "X-Forwarded-Proto", "https", "Swingbridge-X", "forged")
+	for _, want := range []string{`"X-Forwarded-For":["6.6.6.6, 127.0.0.1"]`, `"X-Forwarded-Proto":["https"]`} {
+		if !strings.Contains(got.Body, want) {
+			t.Errorf("%s is not in %s", want, got.Body)
+		}
+	}
+	if strings.Contains(got.Body, "forged") {
+		t.Errorf("an internal header passed: %s", got.Body)
+	}
+}
+
+func TestProxy_LogsRequestsOnlyWhereAsked(t *testing.T) {
+	t.Parallel()
+	for _, asked := range []bool{false, true} {
+		var out bytes.Buffer
+		p := prepared(t, func(o *Options) {
+			o.AccessLog, o.Logger = asked, slog.New(slog.NewJSONHandler(&out, nil))
+		})
+		stop := run(t, p)
+		swing(t, p, entryOf("a", "a.example", newBackend(t, "d1")))
+		get(t, visitor(t, p), "http://a.example/x?token=secret")
+		stop()
+		logged := strings.Contains(out.String(), `"path":"/x","status":200`)
+		if logged != asked || strings.Contains(out.String(), "secret") {
+			t.Errorf("access log %t: %s", asked, &out)
 		}
 	}
 }
