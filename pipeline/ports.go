@@ -297,8 +297,8 @@ type Records interface {
 type Releases interface {
 	// SaveRelease stores the release and names it in the deployment.
 	SaveRelease(ctx context.Context, deployment string, r Release) error
-	// KeptReleases are the app's newest n releases that were live once, and
-	// the live one, whatever its age.
+	// KeptReleases are the app's newest n releases that served visitors and
+	// were not rolled back, and the live one, whatever its age.
 	KeptReleases(ctx context.Context, appID string, n int) ([]Release, error)
 }
 

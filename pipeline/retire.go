@@ -42,7 +42,7 @@ func (x *run) stopOne(ctx context.Context, c Container) error {
 
 // prune removes the app's images that no kept release names.
 func (x *run) prune(ctx context.Context) (string, error) {
-	kept, err := x.Ledger.KeptReleases(ctx, x.app.ID, x.rel.Stack.Keep)
+	kept, err := x.Ledger.KeptReleases(ctx, x.app.ID, x.rel.Stack.Keep+1) // and the live one
 	if err != nil {
 		return "", fmt.Errorf("list kept releases: %w", err)
 	}

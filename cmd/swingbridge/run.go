@@ -70,12 +70,27 @@ func (p *plant) deploys(ctx context.Context) error {
 	if err := p.awaitEdge(ctx); err != nil {
 		return err
 	}
+	p.finishLogs(ctx)
 	tick := time.NewTicker(reconcileEvery)
 	defer tick.Stop()
 	return together(ctx, p.queue.Run, func(ctx context.Context) error {
 		p.runner.KeepReconciled(ctx, tick.C, p.current)
 		return nil
 	})
+}
+
+// finishLogs closes the logs of deployments that ended just before an
+// interruption, so that nobody waits for more of them.
+func (p *plant) finishLogs(ctx context.Context) {
+	recent, err := p.store.Deployments(ctx, pipeline.DeploymentQuery{Page: pipeline.Page{Limit: 200}})
+	for _, d := range recent {
+		if d.State.Ended() {
+			err = errors.Join(err, p.logs.Finish(d.ID))
+		}
+	}
+	if err != nil {
+		p.log.Warn("close the logs of ended deployments", "error", err)
+	}
 }
 
 func (p *plant) current(ctx context.Context) ([]pipeline.App, []pipeline.Deployment, error) {

@@ -125,9 +125,13 @@ func (p *plant) openStore(ctx context.Context) (err error) {
 	p.store = store.New(p.db, store.Options{
 		Sealer: sealer, Logger: p.log,
 		Enqueue: func(ctx context.Context, tx *sql.Tx, d pipeline.Deployment) error {
-			return queue.Insert(ctx, tx, time.Now(), queue.Job{
+			err := queue.Insert(ctx, tx, time.Now(), queue.Job{
 				Kind: "deploy", SerialKey: d.AppID, UniqueKey: d.ID, Args: []byte(fmt.Sprintf(`{"deployment":%q}`, d.ID)),
 			})
+			if errors.Is(err, queue.ErrDuplicate) {
+				return nil // its job is there: it was held back and is let go again
+			}
+			return err
 		},
 		Dequeue:   queue.Remove,
 		Committed: p.committed,
@@ -219,7 +223,7 @@ func (p *plant) openPlane(context.Context) (err error) {
 
 func (p *plant) openRunner(context.Context) error {
 	p.runner = &pipeline.Runner{
-		Source: p.source, Engine: p.engine, Proxy: p.plane, Prover: p.plane, Ledger: ledger{p.store, p.logs},
+		Source: p.source, Engine: p.engine, Proxy: p.plane, Prover: p.plane, Ledger: ledger{p.store, p.logs, p.metrics},
 		Edge: p.engine.EdgeName(), AppNetwork: func(a pipeline.App) string { return p.engine.AppNetwork(a.Name) },
 		Now: time.Now, Logger: p.log,
 	}
@@ -233,10 +237,19 @@ func (p *plant) openRunner(context.Context) error {
 	return nil
 }
 
-// ledger is the store, and the logs beside it.
+// ledger is the store, and the logs and metrics beside it.
 type ledger struct {
 	*store.Store
-	logs *logs.Dir
+	logs    *logs.Dir
+	metrics *server.Metrics
+}
+
+// Step implements pipeline.Recorder.
+func (l ledger) Step(ctx context.Context, deployment string, s pipeline.StepRecord) error {
+	if !s.EndedAt.IsZero() {
+		l.metrics.Step(s.Name, s.State, s.EndedAt.Sub(s.StartedAt))
+	}
+	return l.Store.Step(ctx, deployment, s)
 }
 
 // Log implements pipeline.Recorder.

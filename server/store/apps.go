@@ -165,9 +165,11 @@ func (s *Store) AppByName(ctx context.Context, name string) (pipeline.App, error
 	return findApp(ctx, s.db.Read, "name", name)
 }
 
-// AppByID finds an app. ErrNotFound if it is not there or was removed.
+// AppByID finds an app, also one that was removed: its history still names it,
+// and what is left to report of it must be.
 func (s *Store) AppByID(ctx context.Context, id string) (pipeline.App, error) {
-	return findApp(ctx, s.db.Read, "id", id)
+	a, err := scanApp(s.db.Read.QueryRowContext(ctx, `select `+appColumns+` from apps where id = $1`, id))
+	return a, found(err, "app %s", id)
 }
 
 func findApp(ctx context.Context, q querier, column, value string) (pipeline.App, error) {

@@ -52,8 +52,9 @@ func testApps(t *testing.T, open Open) {
 		if second.ID == first.ID {
 			t.Error("the new app has the old one's id")
 		}
-		_, err = w.AppByID(t.Context(), first.ID)
-		wantErr(t, err, pipeline.ErrNotFound)
+		if gone, err := w.AppByID(t.Context(), first.ID); err != nil || gone.Name != "shop" {
+			t.Errorf("what history names is gone: %+v, %v", gone, err)
+		}
 		if got := w.Get(t, d.ID); got.State != pipeline.Canceled || got.AppName != "shop" || w.HasJob(t, d.ID) {
 			t.Errorf("history after the removal: %+v", got)
 		}
