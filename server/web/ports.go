@@ -1,0 +1,168 @@
+package web
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"time"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+)
+
+// Apps reads apps.
+type Apps interface {
+	Apps(ctx context.Context) ([]pipeline.App, error)
+	AppByName(ctx context.Context, name string) (pipeline.App, error)
+	AppByID(ctx context.Context, id string) (pipeline.App, error)
+	EnvVars(ctx context.Context, appID string) ([]pipeline.EnvVar, error)
+}
+
+// Deployments reads deployments and what they run.
+type Deployments interface {
+	Deployments(ctx context.Context, q pipeline.DeploymentQuery) ([]pipeline.Deployment, error)
+	Deployment(ctx context.Context, id string) (pipeline.Deployment, error)
+	Release(ctx context.Context, id string) (pipeline.Release, error)
+}
+
+// History reads what happened.
+type History interface {
+	Deliveries(ctx context.Context, p pipeline.Page) ([]pipeline.Delivery, error)
+	Audit(ctx context.Context, p pipeline.Page) ([]pipeline.AuditEntry, error)
+	Tokens(ctx context.Context) ([]pipeline.Token, error)
+}
+
+// Store is everything durable that pages show. Pages never write with it.
+type Store interface {
+	Apps
+	Deployments
+	History
+}
+
+// DeploymentCommands begin, end and decide deployments.
+type DeploymentCommands interface {
+	Deploy(ctx context.Context, by pipeline.Actor, app, commit string, t pipeline.Trigger) (pipeline.Deployment, error)
+	Rollback(ctx context.Context, by pipeline.Actor, app, to string) (pipeline.Deployment, error)
+	Cancel(ctx context.Context, by pipeline.Actor, id string) (pipeline.Deployment, error)
+	Resolve(ctx context.Context, by pipeline.Actor, id string, as pipeline.State) (pipeline.Deployment, error)
+}
+
+// OtherCommands are what else a button does, and a look at what runs.
+type OtherCommands interface {
+	CreateApp(ctx context.Context, by pipeline.Actor, app pipeline.App) (pipeline.App, error)
+	Replay(ctx context.Context, by pipeline.Actor, delivery string) (pipeline.Delivery, error)
+	Services(ctx context.Context, app string) ([]pipeline.ServiceStatus, error)
+}
+
+// Commands is everything that a button may cause.
+type Commands interface {
+	DeploymentCommands
+	OtherCommands
+}
+
+// LogFiles reads the logs of deployments by byte offset.
+type LogFiles interface {
+	// ReadAt returns at most limit bytes from the offset on; none at the end.
+	// A deployment without a log yet has size 0, or is an error that wraps
+	// fs.ErrNotExist or pipeline.ErrNotFound.
+	ReadAt(deployment string, offset int64, limit int) ([]byte, error)
+	Size(deployment string) (int64, error)
+}
+
+// SignIn opens and ends sessions.
+type SignIn interface {
+	Login(ctx context.Context, token, from string) (*http.Cookie, error)
+	Logout(ctx context.Context, r *http.Request) (*http.Cookie, error)
+	From(r *http.Request) string
+}
+
+// FirstSteps makes the first admin token by a one-time link.
+type FirstSteps interface {
+	CheckSetup(token, from string) error
+	FirstToken(ctx context.Context, token, name, from string) (string, error)
+}
+
+// Auth knows who may come in.
+type Auth interface {
+	SignIn
+	FirstSteps
+}
+
+// AuthErrors are the errors of Auth that pages tell apart.
+type AuthErrors struct {
+	Unauthorized error // no such token
+	Limited      error // too many attempts
+	SetupClosed  error // the link was used or is not the newest one
+}
+
+// Chunk is a piece of a log that grows.
+type Chunk struct {
+	Data   []byte
+	Offset int64 // right after Data
+}
+
+// FollowLog yields what is in a deployment's log from the offset on, then what
+// is added to it. It ends when the log is closed for good or ctx ends.
+type FollowLog func(ctx context.Context, deployment string, offset int64) iter.Seq2[Chunk, error]
+
+// FollowLogOf fits another package's follower, whose chunk has the same fields.
+func FollowLogOf[C ~struct {
+	Data   []byte
+	Offset int64
+}](follow func(ctx context.Context, deployment string, offset int64) iter.Seq2[C, error]) FollowLog {
+	return func(ctx context.Context, deployment string, offset int64) iter.Seq2[Chunk, error] {
+		return func(yield func(Chunk, error) bool) {
+			for c, err := range follow(ctx, deployment, offset) {
+				if !yield(Chunk(c), err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Stats is what the proxy counted.
+type Stats struct {
+	At      time.Time
+	Bucket  time.Duration // length of one of Recent
+	Traffic []Traffic
+}
+
+// Traffic is what visitors got from one deployment of an app.
+type Traffic struct {
+	AppID      string
+	Deployment string
+	Color      pipeline.Color
+	Current    bool // new requests go there
+	Inflight   int
+	Total      Counts
+	Recent     []Bucket // the last minute, oldest first, without empty ones
+}
+
+// Counts counts requests by how they ended.
+type Counts struct {
+	Requests     uint32
+	ClientErrors uint32 // status 4xx
+	ServerErrors uint32 // status 5xx
+	DialErrors   uint32 // attempts that got no answer
+}
+
+// Bucket counts what was answered within one bucket's length from At on.
+type Bucket struct {
+	At time.Time
+	Counts
+}
+
+// Check is one line of what the server finds about itself.
+type Check struct {
+	Name    string
+	OK      bool
+	Message string // what is there, or what is wrong
+	Fix     string // what to do, where something is wrong
+}
+
+// Setting is one setting of the server, without its secret if it is one.
+type Setting struct {
+	Name    string
+	Value   string
+	Meaning string
+}
