@@ -174,7 +174,7 @@ func (d *demo) show(ctx context.Context) error {
 	}
 	fmt.Fprintln(d.out, "\nAll of it held: no request lost, no push lost.")
 	if d.keep {
-		return d.linger(ctx)
+		d.linger(ctx)
 	}
 	return nil
 }
@@ -328,12 +328,11 @@ func (d *demo) check(ctx context.Context, deployment string) (minihub.CheckRun, 
 	}
 }
 
-func (d *demo) linger(ctx context.Context) error {
+func (d *demo) linger(ctx context.Context) {
 	base, token := d.cfg.server()
 	fmt.Fprintf(d.out, "\nPages: %s/login with the token %s\nApp:   curl -H 'Host: %s' http://%s/\nLog:   %s\nPress Ctrl-C to end and remove it all.\n",
 		base, token, demoHost, d.quay.address, filepath.Join(d.dir, "server.log"))
 	<-ctx.Done()
-	return nil
 }
 
 // cleanUp removes what the demo made on the engine.

@@ -67,8 +67,8 @@ func (p *plant) deploys(ctx context.Context) error {
 			return nil
 		}
 	}
-	if err := p.awaitEdge(ctx); err != nil {
-		return err
+	if !p.awaitEdge(ctx) {
+		return nil
 	}
 	p.finishLogs(ctx)
 	tick := time.NewTicker(reconcileEvery)
@@ -103,20 +103,20 @@ func (p *plant) current(ctx context.Context) ([]pipeline.App, []pipeline.Deploym
 }
 
 // awaitEdge makes the network on which the proxy reaches containers, waiting
-// for an engine that does not answer yet.
-func (p *plant) awaitEdge(ctx context.Context) error {
+// for an engine that does not answer yet; false if ctx ended before it did.
+func (p *plant) awaitEdge(ctx context.Context) bool {
 	for said := false; ; said = true {
 		err := p.ensureEdge(ctx)
 		if err == nil {
 			p.edgeReady.Store(true)
-			return nil
+			return true
 		}
 		if !said {
 			p.log.Warn("waiting for the container engine", "error", err)
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return false
 		case <-time.After(time.Second):
 		}
 	}

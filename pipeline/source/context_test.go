@@ -31,7 +31,7 @@ func unpack(t *testing.T, r io.Reader) map[string]member {
 	tr := tar.NewReader(r)
 	for {
 		h, err := tr.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return out
 		}
 		if err != nil {
@@ -120,7 +120,7 @@ func TestContext_IsWhatGitArchiveGives(t *testing.T) {
 	tr := tar.NewReader(bytes.NewReader(archive))
 	for {
 		h, err := tr.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -84,7 +84,7 @@ func (m *meter) Read(p []byte) (int, error) {
 	if m.left < 0 {
 		err = fmt.Errorf("the forge's answer is %w: more than %d bytes", ErrTooLarge, m.limit)
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		m.wire.note(err)
 	}
 	return n, err

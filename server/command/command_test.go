@@ -114,7 +114,10 @@ func (d *desk) AddAudit(_ context.Context, e pipeline.AuditEntry) error {
 
 func (d *desk) Cancel(_ context.Context, id string, cause error) (bool, error) {
 	one, err := d.Deployment(context.Background(), id)
-	if err != nil || one.State.Ended() || one.State == pipeline.Queued {
+	if err != nil {
+		return false, err
+	}
+	if one.State.Ended() || one.State == pipeline.Queued {
 		return false, nil
 	}
 	d.canceled[id] = cause
