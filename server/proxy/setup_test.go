@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		// Caddy starts these once per process and never ends them.
 		goleak.IgnoreAnyFunction("github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy.(*Upstream).fillDynamicHost.func1.1"),
+		goleak.IgnoreAnyFunction("github.com/letsencrypt/pebble/v2/va.VAImpl.processTasks"),
+		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.(*RingBufferRateLimiter).loop"),
 		// A handshake that waits for an authority that is not there goes on
 		// after its connection and its server are closed, for three minutes.
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.doWithRetry"),
