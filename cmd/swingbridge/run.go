@@ -27,8 +27,12 @@ func (p *plant) openServer(context.Context) error {
 	if err != nil {
 		return err
 	}
+	pages, err := p.pages()
+	if err != nil {
+		return err
+	}
 	o := server.Options{
-		API: calls, Auth: p.auth, Ready: p.checks(), Metrics: p.metrics, Listen: p.cfg.Listen, Logger: p.log, Now: time.Now,
+		API: calls, Pages: pages, Auth: p.auth, Ready: p.checks(), Metrics: p.metrics, Listen: p.cfg.Listen, Logger: p.log, Now: time.Now,
 	}
 	if p.cfg.WebhookSecret != "" {
 		o.Webhook = webhook.New(webhook.Options{
