@@ -49,7 +49,8 @@ func (l *loading) check(project *view, services map[string]*view) {
 	}
 }
 
-const undo = "remove it, or take it away with `!reset null` in the app's overlay"
+// undo is what can be done about a key that is refused.
+const undo = "remove it or reset it in the overlay (`!reset null`)"
 
 func (l *loading) checkMapping(v *view, i int, service, at string, n *yaml.Node, rules map[string]rule) {
 	if n.Kind == yaml.SequenceNode {
@@ -67,6 +68,9 @@ func (l *loading) checkMapping(v *view, i int, service, at string, n *yaml.Node,
 			continue
 		}
 		where := place{l.fileOf(c.key, v.parts[i].file), c.key.Line}
+		if !known || r.refuse != "" || service != "" && key == "ports" {
+			l.found.refused[c.key] = true // nothing comes of ports: see checkService
+		}
 		switch {
 		case known && r.refuse == "":
 			l.checkValue(v, i, service, key, c, r)
@@ -84,7 +88,8 @@ func (l *loading) checkMapping(v *view, i int, service, at string, n *yaml.Node,
 func (l *loading) checkValue(v *view, i int, service, key string, c pair, r rule) {
 	if r.keys != nil {
 		if strings.HasPrefix(key, "x-swingbridge") && c.value.Kind != yaml.MappingNode && !isNull(c.value) {
-			l.found.block(place{l.fileOf(c.key, v.parts[i].file), c.key.Line}, service, key, "must be a mapping")
+			l.found.add(place{l.fileOf(c.key, v.parts[i].file), c.key.Line}, service, key, "must be a mapping")
+			l.found.refused[c.key] = true
 			return
 		}
 		l.checkMapping(v, i, service, key, c.value, r.keys)
@@ -94,21 +99,23 @@ func (l *loading) checkValue(v *view, i int, service, key string, c pair, r rule
 	}
 	at := place{l.fileOf(c.value, v.parts[i].file), c.value.Line}
 	if c.value.Kind != yaml.ScalarNode {
-		l.found.block(at, service, key, "must be a single value")
+		l.found.add(at, service, key, "must be a single value")
+		l.found.refused[c.key] = true
 		return
 	}
 	value, _, _ := l.vars.expand(c.value.Value)
 	if complaint := r.value(value); complaint != "" {
-		l.found.block(at, service, key, "%s", complaint)
+		l.found.add(at, service, key, "%s", complaint)
+		l.found.refused[c.key] = true
 	}
 }
 
 // checkService looks at what depends on more than one key.
 func (l *loading) checkService(name string, v *view) {
 	routed := name == l.routed
-	if !routed {
-		l.found.add(v.at(), name, "", "no route names it, and this version deploys only the one service that a route names: "+
-			"stacks of several services come later. Leave it out of the app's files, give it a profile, or take it away with `!reset null` in the overlay")
+	if !routed && !l.named(name) && l.exists {
+		l.found.add(v.at(), name, "", "no route names it, and this version deploys only the service that a route names "+
+			"(stacks of several services come later): leave it out, give it a profile, or reset it in the overlay (`!reset null`)")
 	}
 	for _, it := range v.items("ports") {
 		if routed {
@@ -142,12 +149,17 @@ func (l *loading) checkService(name string, v *view) {
 	}
 }
 
+func (l *loading) named(service string) bool {
+	return slices.ContainsFunc(l.in.Routes, func(r Route) bool { return r.Service == service })
+}
+
 // checkRoutes decides which service is deployed.
 func (l *loading) checkRoutes(services map[string]*view) {
 	if len(l.in.Routes) == 0 {
 		l.found.add(place{}, "", "", "the app has no route: add one with a host, a service and its port, so that visitors can reach it")
 		return
 	}
+	_, l.exists = services[l.routed]
 	for _, r := range l.in.Routes {
 		route := fmt.Sprintf("the route %s → %s:%d", r.Host, r.Service, r.Port)
 		v, ok := services[r.Service]

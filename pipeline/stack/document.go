@@ -83,8 +83,8 @@ func (l *loading) accept(s *source, doc *yaml.Node) bool {
 func yamlError(err error) (int, string) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	line := 0
-	if m := regexp.MustCompile(`line (\d+)`).FindStringSubmatch(text); m != nil {
-		line, _ = strconv.Atoi(m[1]) // the expression matched digits; 0 where they are too many
+	if all := regexp.MustCompile(`line (\d+)`).FindAllStringSubmatch(text, -1); all != nil {
+		line, _ = strconv.Atoi(all[len(all)-1][1]) // digits; 0 where they are too many
 	}
 	return line, strings.Join(strings.Fields(text), " ")
 }
@@ -219,6 +219,36 @@ func drop(n *yaml.Node, key string) bool {
 	return false
 }
 
+// spellNulls writes out every null: the encoder turns an absent value in a flow
+// mapping into an empty text.
+func spellNulls(n *yaml.Node) {
+	if isNull(n) {
+		n.Value = "null"
+	}
+	for _, child := range n.Content {
+		spellNulls(child)
+	}
+}
+
+// prune takes the keys out that were refused, so that compose-go loads the rest
+// and what else is wrong is found too.
+func prune(n *yaml.Node, refused map[*yaml.Node]bool) (pruned bool) {
+	if n.Kind == yaml.MappingNode {
+		var kept []*yaml.Node
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if !refused[deref(n.Content[i])] {
+				kept = append(kept, n.Content[i], n.Content[i+1])
+			}
+		}
+		pruned = len(kept) < len(n.Content)
+		n.Content = kept
+	}
+	for _, child := range n.Content {
+		pruned = prune(child, refused) || pruned
+	}
+	return pruned
+}
+
 // encode writes the documents back for compose-go where they were changed.
 func (s *source) encode() ([]byte, error) {
 	if !s.changed {
@@ -227,6 +257,7 @@ func (s *source) encode() ([]byte, error) {
 	var out bytes.Buffer
 	enc := yaml.NewEncoder(&out)
 	for _, doc := range s.docs {
+		spellNulls(doc)
 		if err := enc.Encode(doc); err != nil {
 			return nil, fmt.Errorf("write %s: %w", s.path, err)
 		}

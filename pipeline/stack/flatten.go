@@ -297,6 +297,7 @@ func (l *loading) open(at place, service, key, file string) (*source, bool) {
 		l.found.block(at, service, key, "%s cannot be read: %v", file, err)
 		return nil, false
 	}
+	l.found.files = append(l.found.files, file)
 	s, ok := l.parse(file, content)
 	if !ok {
 		return nil, false

@@ -79,7 +79,8 @@ func Load(ctx context.Context, in Input) (Stack, error) {
 	top, services := l.views(sources)
 	l.checkRoutes(services)
 	l.check(top, services)
-	project, err := l.merge(ctx, sources, services)
+	l.prune(sources)
+	project, err := l.merge(ctx, sources, viewsByPath(top, services))
 	if err != nil {
 		return Stack{}, err
 	}
@@ -91,7 +92,7 @@ func Load(ctx context.Context, in Input) (Stack, error) {
 	if err := l.found.err(); err != nil {
 		return Stack{}, err
 	}
-	out.Notes = l.found.notes
+	out.Notes = l.found.sentences()
 	return out, nil
 }
 
@@ -102,6 +103,7 @@ type loading struct {
 	vars   variables
 	dir    string // folder of the first file, which paths are relative to
 	routed string // the service that is deployed
+	exists bool   // and the files have it
 
 	origin   map[*yaml.Node]string // file of a value that was copied from it
 	opened   map[string]*source    // further files; nil: not usable
@@ -157,6 +159,14 @@ func (l *loading) implicit() []File {
 		l.found.add(place{"Dockerfile", 0}, "", "", "cannot be read: %v", err)
 	}
 	return nil
+}
+
+func (l *loading) prune(sources []*source) {
+	for _, s := range sources {
+		for _, doc := range s.docs {
+			s.changed = prune(doc, l.found.refused) || s.changed
+		}
+	}
 }
 
 // readVariables gathers what fills in ${NAME}: the app's environment, which

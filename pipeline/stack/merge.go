@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -14,8 +15,35 @@ import (
 )
 
 // merge lets compose-go merge and type the files. It is nil where the files
-// cannot be loaded; the problem is then among the findings.
-func (l *loading) merge(ctx context.Context, sources []*source, services map[string]*view) (*types.Project, error) {
+// cannot be loaded; the problem is then among the findings. compose-go stops at
+// the first problem, and not always at the same one, so what it complains about
+// is taken out and it is asked again.
+func (l *loading) merge(ctx context.Context, sources []*source, views map[string]*view) (*types.Project, error) {
+	for range 50 {
+		details, err := l.details(sources)
+		if err != nil {
+			l.found.add(place{}, "", "", "%v", err)
+			return nil, nil
+		}
+		if len(details.ConfigFiles) == 0 {
+			return nil, nil // checkRoutes has said that there are no services
+		}
+		project, err := load(ctx, details, l.options)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err == nil {
+			return project, nil
+		}
+		if l.found.blocking || !l.explain(err, views) {
+			return nil, nil
+		}
+		l.prune(sources)
+	}
+	return nil, nil
+}
+
+func (l *loading) details(sources []*source) (types.ConfigDetails, error) {
 	details := types.ConfigDetails{WorkingDir: "/", Environment: types.Mapping(maps.Clone(l.vars))}
 	for _, s := range sources {
 		if len(s.docs) == 0 {
@@ -23,23 +51,11 @@ func (l *loading) merge(ctx context.Context, sources []*source, services map[str
 		}
 		content, err := s.encode()
 		if err != nil {
-			l.found.add(place{s.path, 0}, "", "", "%v", err)
-			return nil, nil
+			return details, err
 		}
 		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{Filename: s.path, Content: content})
 	}
-	if len(details.ConfigFiles) == 0 {
-		return nil, nil // checkRoutes has said that there are no services
-	}
-	project, err := load(ctx, details, l.options)
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	if err != nil {
-		l.explainMerge(err, services)
-		return nil, nil
-	}
-	return project, nil
+	return details, nil
 }
 
 // options keep compose-go from the disk: paths stay as they are, env files and
@@ -70,32 +86,51 @@ func load(ctx context.Context, details types.ConfigDetails, options func(*loader
 	return loader.LoadWithContext(ctx, details, options)
 }
 
-// explainMerge turns compose-go's complaint into a problem with its place,
-// unless it only repeats what was found before.
-func (l *loading) explainMerge(err error, services map[string]*view) {
+// explain turns compose-go's complaint into a problem with its place. It
+// reports whether what it is about was found, and so can be taken out.
+func (l *loading) explain(err error, views map[string]*view) bool {
 	text := l.mask(strings.Join(strings.Fields(err.Error()), " "))
-	if l.found.blocking || l.repeats(text) {
-		return
-	}
-	for _, name := range slices.SortedFunc(maps.Keys(services), func(a, b string) int { return len(b) - len(a) }) {
-		_, after, ok := strings.Cut(text, "services."+name)
-		if !ok || after != "" && !strings.ContainsAny(after[:1], ".[ :") {
+	// The longest name first: a.b is not the key b of a.
+	for _, name := range slices.SortedFunc(maps.Keys(views), func(a, b string) int {
+		return cmp.Or(len(b)-len(a), strings.Compare(a, b))
+	}) {
+		_, after, ok := strings.Cut(text, name)
+		if !ok || name == "" || after != "" && !strings.ContainsAny(after[:1], ".[ :'") {
 			continue
 		}
-		keys := regexp.MustCompile(`^(\.[a-zA-Z_][a-zA-Z0-9_-]*)*`).FindString(after)
-		path := strings.Split(strings.Trim(keys, "."), ".")
-		l.found.add(services[name].at(path...), name, strings.Join(path, "."), "%s", text)
-		return
+		path := regexp.MustCompile(`^(\.[a-zA-Z_][a-zA-Z0-9_-]*)*`).FindString(after)
+		keys := strings.Split(strings.TrimPrefix(path, "."), ".")
+		if rest := strings.TrimLeft(strings.TrimPrefix(after, path), ": "); rest != "" && len(rest) < len(after)-len(path) {
+			text = rest
+		}
+		service, isService := strings.CutPrefix(name, "services.")
+		if path == "" {
+			keys = nil
+		}
+		if !isService {
+			service, keys = "", append(strings.Split(name, "."), keys...)
+		}
+		l.found.add(views[name].at(keys...), service, strings.Join(keys, "."), "%s", text)
+		return l.takeOut(views[name], keys)
 	}
 	l.found.add(place{}, "", "", "%s", text)
+	return false
 }
 
-// repeats reports whether a complaint names a key that was refused already.
-func (l *loading) repeats(text string) bool {
-	return slices.ContainsFunc(l.found.problems, func(p Problem) bool {
-		last := p.Key[strings.LastIndex(p.Key, ".")+1:]
-		return last != "" && (strings.Contains(text, "'"+last+"'") || strings.Contains(text, "."+p.Key))
-	})
+// takeOut marks a key, or the deepest one above it that is there.
+func (l *loading) takeOut(v *view, keys []string) (found bool) {
+	for ; len(keys) > 0 && !found; keys = keys[:len(keys)-1] {
+		for i := range v.parts {
+			n, ok := v.descend(i, keys[:len(keys)-1])
+			if !ok {
+				continue
+			}
+			if p, ok := lookup(n, keys[len(keys)-1]); ok && !l.found.refused[p.key] {
+				l.found.refused[p.key], found = true, true
+			}
+		}
+	}
+	return found
 }
 
 // mask keeps the values of variables out of a message that is not ours.

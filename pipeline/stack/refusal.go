@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v4"
 )
 
 // Problem is one thing in an app's files that cannot be honored.
@@ -86,15 +88,15 @@ func (p place) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }
 // findings collects what is wrong with the files, each thing once.
 type findings struct {
 	problems []Problem
-	notes    []string
-	files    []string        // in the order in which problems are listed
-	garbled  map[place]bool  // lines whose value is unknown: nothing further is said about it
-	blocking bool            // compose-go's own complaint would only repeat what was found
-	seen     map[string]bool // notes
+	notes    []Problem
+	files    []string            // in the order in which problems are listed
+	garbled  map[place]bool      // lines whose value is unknown: nothing further is said about them
+	refused  map[*yaml.Node]bool // keys that were refused
+	blocking bool                // compose-go's own complaint would only repeat what was found
 }
 
 func newFindings() *findings {
-	return &findings{garbled: map[place]bool{}, seen: map[string]bool{}}
+	return &findings{garbled: map[place]bool{}, refused: map[*yaml.Node]bool{}}
 }
 
 func (f *findings) add(at place, service, key, format string, args ...any) {
@@ -114,11 +116,20 @@ func (f *findings) block(at place, service, key, format string, args ...any) {
 }
 
 func (f *findings) note(at place, service, key, message string) {
-	text := Problem{File: at.file, Line: at.line, Service: service, Key: key, Message: message}.String()
-	if !f.seen[text] {
-		f.seen[text] = true
-		f.notes = append(f.notes, text)
+	p := Problem{File: at.file, Line: at.line, Service: service, Key: key, Message: message}
+	if !slices.Contains(f.notes, p) {
+		f.notes = append(f.notes, p)
 	}
+}
+
+// sentences are the notes in order, nil for none.
+func (f *findings) sentences() []string {
+	f.sort(f.notes)
+	var out []string
+	for _, p := range f.notes {
+		out = append(out, p.String())
+	}
+	return out
 }
 
 // err is nil or a *Refusal.
@@ -126,14 +137,19 @@ func (f *findings) err() error {
 	if len(f.problems) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(f.problems, func(a, b Problem) int {
+	f.sort(f.problems)
+	return &Refusal{Problems: f.problems}
+}
+
+func (f *findings) sort(problems []Problem) {
+	slices.SortStableFunc(problems, func(a, b Problem) int {
 		return cmp.Or(
 			cmp.Compare(slices.Index(f.files, a.File), slices.Index(f.files, b.File)),
+			strings.Compare(a.File, b.File),
 			cmp.Compare(a.Line, b.Line),
 			strings.Compare(a.Service, b.Service),
 			strings.Compare(a.Key, b.Key),
 			strings.Compare(a.Message, b.Message),
 		)
 	})
-	return &Refusal{Problems: f.problems}
 }

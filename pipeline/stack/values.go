@@ -34,10 +34,22 @@ func duration(least, most time.Duration) func(string) string {
 		case err != nil:
 			return "not a duration: write a number with its unit, like 30s, 500ms or 1m30s"
 		case d < least || d > most:
-			return fmt.Sprintf("must be between %v and %v", least, most)
+			return fmt.Sprintf("must be between %s and %s", short(least), short(most))
 		}
 		return ""
 	}
+}
+
+// short is a duration without the parts that are zero.
+func short(d time.Duration) string {
+	text := d.String()
+	if d >= time.Minute {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if d >= hour && strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // parseDuration reads a duration as Compose does.
@@ -55,7 +67,7 @@ func bytesOf(least int64) func(string) string {
 		case err != nil:
 			return "not a size: write a number with its unit, like 512m or 2g"
 		case int64(n) != 0 && int64(n) < least:
-			return fmt.Sprintf("less than %d bytes: write a number with its unit, like 512m", least)
+			return fmt.Sprintf("%d bytes are the least: write a number with its unit, like 512m", least)
 		case int64(n) > maxMemory:
 			return "more than any host has"
 		}

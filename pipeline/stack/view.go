@@ -179,6 +179,18 @@ func (l *loading) views(sources []*source) (project *view, services map[string]*
 	return project, services
 }
 
+// viewsByPath names the views as compose-go does in its messages.
+func viewsByPath(project *view, services map[string]*view) map[string]*view {
+	all := map[string]*view{}
+	for _, section := range []string{"volumes", "networks", "secrets"} {
+		all[section] = project
+	}
+	for name, v := range services {
+		all["services."+name] = v
+	}
+	return all
+}
+
 func (l *loading) addService(services map[string]*view, file string, all *yaml.Node, svc pair) {
 	name := svc.key.Value
 	if svc.value.Tag == resetTag || svc.value.Tag == overrideTag {

@@ -119,7 +119,7 @@ func (s *service) mountPlace(v types.ServiceVolumeConfig) place {
 
 func (s *service) checkOptions(it item, text string, parsed types.ServiceVolumeConfig) {
 	_, options, ok := strings.Cut(text, parsed.Source+":"+parsed.Target+":")
-	if !ok || parsed.Type != types.VolumeTypeVolume {
+	if !ok || parsed.Type != types.VolumeTypeVolume || parsed.Bind != nil {
 		return
 	}
 	for _, option := range strings.Split(options, ",") {

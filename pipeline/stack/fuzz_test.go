@@ -1,0 +1,169 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v4"
+)
+
+const fuzzSecret = "hunter2-hunter2-hunter2"
+
+// FuzzLoad gives Load what strangers push: it answers a Stack that reaches
+// nothing of the host, or a Refusal that tells no secret.
+func FuzzLoad(f *testing.F) {
+	names, err := filepath.Glob("testdata/*.yml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	samples, err := filepath.Glob("testdata/samples/*.yml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range slices.Concat(names, samples) {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data, "", []byte("A=1\n"))
+	}
+	f.Add([]byte("services: {web: {extends: {file: o.yml, service: a}}}"), "services: {web: {tty: !reset null}}", []byte("services: {a: {image: x}}"))
+	f.Add([]byte("include: [o.yml]\nservices: {web: {image: x, volumes: ['d:/d']}}"), "volumes: {d: {driver_opts: {o: bind}}}", []byte("volumes: {d: }"))
+	f.Add([]byte("a: &a [*a]"), "x: &x {<<: *x}", []byte("\xff"))
+	f.Add([]byte("services: {web: null}"), "services: [web]", []byte("A=${A:?$$}"))
+	f.Fuzz(func(t *testing.T, compose []byte, overlay string, other []byte) {
+		if len(compose)+len(overlay)+len(other) > 1<<14 {
+			return
+		}
+		in := Input{
+			App:     "shop",
+			Files:   []File{{Path: "deploy/compose.yml", Content: compose}},
+			Overlay: overlay,
+			Env:     map[string]string{"SECRET": fuzzSecret, "A": "1"},
+			Routes:  []Route{{Host: "example.org", Service: "web", Port: 80}},
+			Read: func(name string) ([]byte, error) {
+				if !inside(name) || path.Clean(name) != name {
+					t.Errorf("asked for %q", name)
+				}
+				if strings.HasSuffix(name, ".gone") {
+					return nil, fs.ErrNotExist
+				}
+				return other, nil
+			},
+		}
+		got, err := Load(context.Background(), in)
+		if err != nil {
+			checkRefusal(t, err)
+			return
+		}
+		checkReach(t, got)
+		roundTrip(t, got)
+	})
+}
+
+func checkRefusal(t *testing.T, err error) {
+	t.Helper()
+	var refusal *Refusal
+	if !errors.As(err, &refusal) || len(refusal.Problems) == 0 {
+		t.Fatalf("neither a stack nor a refusal: %v", err)
+	}
+	if strings.Contains(err.Error(), fuzzSecret) {
+		t.Errorf("tells a secret: %v", err)
+	}
+}
+
+// checkReach says what must hold of every stack, in its own words.
+func checkReach(t *testing.T, s Stack) {
+	t.Helper()
+	if len(s.Services) != 1 || s.Services[0].Name != "web" {
+		t.Fatalf("services: %+v", s.Services)
+	}
+	web := s.Services[0]
+	declared := map[string]bool{}
+	for _, v := range s.Volumes {
+		declared[v.Name] = true
+		if strings.ContainsAny(v.External, "/\\") {
+			t.Errorf("the external volume %q is a path", v.External)
+		}
+		for key, value := range v.Options {
+			if strings.HasPrefix(value, "/") && !strings.HasPrefix(value, "//") || key == "o" && strings.Contains(value, "bind") && slices.Contains(strings.Split(value, ","), "bind") {
+				t.Errorf("volume %s reaches the host: %s=%s", v.Name, key, value)
+			}
+		}
+	}
+	for _, m := range web.Mounts {
+		if !declared[m.Volume] || strings.ContainsAny(m.Volume, "/\\") || !path.IsAbs(m.Target) || m.Target == "/" {
+			t.Errorf("not the mount of a named volume: %+v", m)
+		}
+	}
+	if b := web.Build; b != nil && (!inside(b.Context) || !inside(b.Dockerfile)) {
+		t.Errorf("builds outside of the commit: %+v", b)
+	}
+	if web.Build == nil && web.Image == "" {
+		t.Error("made from nothing")
+	}
+	if p := web.Probe; p.Interval <= 0 || p.Timeout <= 0 || p.Within <= 0 || p.Successes < 1 || web.Drain < 0 || web.StopGrace < 0 {
+		t.Errorf("impossible times: %+v %v %v", p, web.Drain, web.StopGrace)
+	}
+}
+
+func TestCheckReach_SeesABindMount(t *testing.T) {
+	t.Parallel()
+	for name, s := range map[string]Stack{
+		"path as volume": {Services: []Service{{Name: "web", Image: "x", Mounts: []Mount{{Volume: "/etc", Target: "/x"}}}}},
+		"bind option":    {Services: []Service{{Name: "web", Image: "x"}}, Volumes: []Volume{{Name: "a", Options: map[string]string{"o": "ro,bind"}}}},
+	} {
+		s.Services[0].Probe = Probe{Interval: 1, Timeout: 1, Within: 1, Successes: 1}
+		probe := &testing.T{}
+		checkReach(probe, s)
+		if !probe.Failed() {
+			t.Errorf("%s: not seen", name)
+		}
+	}
+}
+
+// FuzzEncode checks that a document that is written back for compose-go says
+// what it said before.
+func FuzzEncode(f *testing.F) {
+	names, err := filepath.Glob("testdata/*.yml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte("a: {b: , c: '', d: ~, e: \"\\n x\", f: |-\n  y\n  z\n}"))
+	f.Add([]byte("a: &x [1, 0o17, 1e3, yes, 'yes', 2020-01-01]\nb: {<<: {c: 1}, d: *x}"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		l := newLoading(Input{})
+		s, ok := l.parse("compose.yml", data)
+		var before any
+		if !ok || len(s.docs) != 1 || s.docs[0].Decode(&before) != nil {
+			return
+		}
+		s.changed = true
+		text, err := s.encode()
+		if err != nil {
+			return
+		}
+		var after any
+		if err := yaml.Unmarshal(text, &after); err != nil {
+			t.Fatalf("not readable any more: %v\n%s", err, text)
+		}
+		if diff := cmp.Diff(before, after); diff != "" {
+			t.Errorf("says something else (-before +after):\n%s\n%s", diff, text)
+		}
+	})
+}
