@@ -1,9 +1,7 @@
 package stack
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"path/filepath"
 	"slices"
@@ -186,26 +184,33 @@ func (l *loading) inject(services *yaml.Node, at place, file, name string, copie
 		into := fmt.Sprintf("extended-%d-%s", len(l.injected), name)
 		copies[id], l.injected[into] = into, true
 		c := l.copyOf(svc.value, s.path)
-		if ext, ok := lookup(c, "extends"); ok {
-			next, from := ext.value.Value, s.path
-			if f, ok := lookup(ext.value, "file"); ok {
-				text, _, _ := l.vars.expand(f.value.Value)
-				from = path.Join(path.Dir(s.path), text)
-			}
-			if b, ok := lookup(ext.value, "service"); ok {
-				next = b.value.Value
-			}
-			drop(c, "extends")
-			if base, ok := l.inject(services, place{s.path, ext.key.Line}, from, next, copies); ok {
-				set(c, "extends", scalar(base, ext.key.Line))
-			}
-		}
+		l.injectBase(services, c, s.path, copies)
 		l.rebase(c, path.Dir(s.path))
 		set(services, into, c)
 		return into, true
 	}
 	l.found.block(at, "", "extends", "%s has no service %s", s.path, name)
 	return "", false
+}
+
+// injectBase brings in what a copied service extends in turn.
+func (l *loading) injectBase(services, c *yaml.Node, file string, copies map[string]string) {
+	ext, ok := lookup(c, "extends")
+	if !ok {
+		return
+	}
+	name, from := ext.value.Value, file
+	if f, ok := lookup(ext.value, "file"); ok {
+		text, _, _ := l.vars.expand(f.value.Value)
+		from = path.Join(path.Dir(file), text)
+	}
+	if b, ok := lookup(ext.value, "service"); ok {
+		name = b.value.Value
+	}
+	drop(c, "extends")
+	if base, ok := l.inject(services, place{file, ext.key.Line}, from, name, copies); ok {
+		set(c, "extends", scalar(base, ext.key.Line))
+	}
 }
 
 func scalar(text string, line int) *yaml.Node {
@@ -274,55 +279,4 @@ func (l *loading) rebase(service *yaml.Node, dir string) {
 			move(f.value)
 		}
 	}
-}
-
-// remote reports whether a build context or a file is meant to come from
-// elsewhere than the repository.
-func remote(text string) bool {
-	return strings.Contains(text, "://") || strings.HasPrefix(text, "git@") || strings.HasPrefix(text, "github.com/")
-}
-
-// open reads and parses another file of the commit, once.
-func (l *loading) open(at place, service, key, file string) (*source, bool) {
-	if s, ok := l.opened[file]; ok {
-		return s, s != nil
-	}
-	l.opened[file] = nil
-	content, err := l.read(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		l.found.block(at, service, key, "the commit has no file %s", file)
-		return nil, false
-	case err != nil:
-		l.found.block(at, service, key, "%s cannot be read: %v", file, err)
-		return nil, false
-	}
-	l.found.files = append(l.found.files, file)
-	s, ok := l.parse(file, content)
-	if !ok {
-		return nil, false
-	}
-	l.opened[file] = s
-	return s, true
-}
-
-// read is Input.Read for paths inside the repository only.
-func (l *loading) read(file string) ([]byte, error) {
-	for _, f := range l.in.Files {
-		if path.Clean(f.Path) == file {
-			return f.Content, nil
-		}
-	}
-	if !inside(file) {
-		return nil, errors.New("it is outside of the repository")
-	}
-	if l.in.Read == nil {
-		return nil, fs.ErrNotExist
-	}
-	return l.in.Read(file)
-}
-
-// inside reports whether a clean path stays in the repository.
-func inside(file string) bool {
-	return !path.IsAbs(file) && file != ".." && !strings.HasPrefix(file, "../")
 }
