@@ -46,6 +46,9 @@ func (x *run) plan(ctx context.Context) (string, error) {
 	for _, line := range describe(x.app, x.rel.Stack, x.dep.Color, x.live) {
 		x.say("  %s", line)
 	}
+	for _, note := range rendered.Notes {
+		x.say("  note: %s", note)
+	}
 	return fmt.Sprintf("%d service(s) on %s", len(rendered.Services), x.dep.Color), nil
 }
 
