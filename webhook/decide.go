@@ -34,19 +34,27 @@ func Decide(e Event, d pipeline.Delivery, apps []pipeline.Standing) pipeline.Del
 	switch {
 	case e.Name == "ping":
 		return conclude(d, pipeline.OutcomePong, ReasonPing, "GitHub reaches this server and knows the secret.")
+	case e.Name == "check_run" && e.Button != "":
+		return each(d, apps, func(s pipeline.Standing) pipeline.Verdict { return press(e, d, s) })
 	case e.Name != "push":
 		return conclude(d, pipeline.OutcomeIgnored, ReasonEvent,
 			fmt.Sprintf("Nothing here acts on the event %s.", quote(e.Name)))
 	case e.Repo == "" && e.RepoID == 0, e.Ref == "", !e.Deleted && !isCommit(e.Commit):
 		return conclude(d, pipeline.OutcomeIgnored, ReasonIncomplete,
 			"The push names no repository, no branch or no commit.")
-	case len(apps) == 0:
+	}
+	return each(d, apps, func(s pipeline.Standing) pipeline.Verdict { return judge(e, d, s) })
+}
+
+// each decides for every app, and for the delivery as a whole.
+func each(d pipeline.Delivery, apps []pipeline.Standing, judge func(pipeline.Standing) pipeline.Verdict) pipeline.Delivery {
+	if len(apps) == 0 {
 		return conclude(d, pipeline.OutcomeIgnored, ReasonUnknownRepo,
-			fmt.Sprintf("No app follows the repository %s.", quote(e.Repo)))
+			fmt.Sprintf("No app follows the repository %s.", quote(d.Repo)))
 	}
 	d.Apps = make([]pipeline.Verdict, 0, len(apps))
 	for _, s := range apps {
-		v := judge(e, d, s)
+		v := judge(s)
 		v.App, v.AppID = s.App.Name, s.App.ID
 		d.Apps = append(d.Apps, v)
 	}

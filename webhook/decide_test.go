@@ -25,6 +25,9 @@ func TestDecide_EveryCaseHasItsReason(t *testing.T) {
 	}
 	ok := webhook.Event{Name: "push", Repo: "o/r", RepoID: 7, Ref: "refs/heads/main", Commit: commit}
 	with := func(edit func(*webhook.Event)) webhook.Event { e := ok; edit(&e); return e }
+	button := func(check, pressed string) webhook.Event {
+		return webhook.Event{Name: "check_run", Repo: "o/r", RepoID: 7, Commit: commit, Check: check, Button: pressed, Sender: "ada"}
+	}
 	paused := standing()
 	paused[0].App.Paused = true
 
@@ -57,6 +60,12 @@ func TestDecide_EveryCaseHasItsReason(t *testing.T) {
 		"a branch that begins alike":       {with(func(e *webhook.Event) { e.Ref = "refs/heads/main-2" }), standing(), "ignored", "other_branch", ""},
 		"a branch in other case":           {with(func(e *webhook.Event) { e.Ref = "refs/heads/Main" }), standing(), "ignored", "other_branch", ""},
 		"a branch named like the full ref": {with(func(e *webhook.Event) { e.Ref = "refs/heads/refs/heads/main" }), standing(), "ignored", "other_branch", ""},
+		"the button of a check run":        {button("swingbridge/shop", "redeploy"), standing(), "queued", "button", ""},
+		"a live commit, asked for again":   {button("swingbridge/shop", "redeploy"), standing(commit, pipeline.Live), "queued", "button", ""},
+		"another app's check run":          {button("swingbridge/shop2", "redeploy"), standing(), "ignored", "not_our_check", ""},
+		"someone else's check run":         {button("lint", "redeploy"), standing(), "ignored", "not_our_check", ""},
+		"a button that nobody has":         {button("swingbridge/shop", "drop database"), standing(), "ignored", "not_our_check", ""},
+		"a check run without a button":     {button("swingbridge/shop", ""), standing(), "ignored", "event", ""},
 		"an unknown repository":            {ok, nil, "ignored", "unknown_repo", ""},
 		"no ref":                           {with(func(e *webhook.Event) { e.Ref = "" }), standing(), "ignored", "incomplete", ""},
 		"no commit":                        {with(func(e *webhook.Event) { e.Commit = "" }), standing(), "ignored", "incomplete", ""},

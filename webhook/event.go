@@ -23,6 +23,8 @@ type Event struct {
 	Moved   bool   // the ref was created or forced: it may have gone back to an older commit
 	Subject string // first line of the commit's message
 	Sender  string
+	Check   string // of a check_run event: the check run's name
+	Button  string // and what was asked for
 }
 
 // errNotObject is answered with 400: GitHub sends one JSON object per delivery.
@@ -53,6 +55,9 @@ func Read(name string, body []byte) (Event, error) {
 	}
 	if commit.text("id") == e.Commit {
 		e.Subject = firstLine(commit.text("message"))
+	}
+	if name == "check_run" {
+		e.readCheck(top)
 	}
 	return e, nil
 }

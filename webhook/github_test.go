@@ -39,6 +39,7 @@ func TestHandler_EveryExampleOfGitHubHasOneOutcome(t *testing.T) {
 	want := map[string]string{
 		"push.00.json": "ignored/tag", "push.02.json": "ignored/tag",
 		"push.04.json": "queued/push", "push.06.json": "ignored/tag",
+		"check_run.06.json": "ignored/unknown_repo", "check_run.08.json": "ignored/unknown_repo",
 	}
 	for name, body := range examples(t) {
 		t.Run(name, func(t *testing.T) {

@@ -148,7 +148,7 @@ func TestSender_StuckStaysOpenUntilAPersonDecides(t *testing.T) {
 func TestSender_ButtonsAreOnCompletedCheckRuns(t *testing.T) {
 	t.Parallel()
 	for state, want := range map[pipeline.State][]string{
-		pipeline.Live:    {github.ActionRedeploy, github.ActionRollback},
+		pipeline.Live:    {github.ActionRedeploy},
 		pipeline.Failed:  {github.ActionRedeploy},
 		pipeline.Running: nil,
 	} {

@@ -6,13 +6,9 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline"
 )
 
-// Identifiers of the buttons on a completed check run. GitHub sends them back
-// in a check_run delivery with the action requested_action; the check run's
-// external id is the deployment's.
-const (
-	ActionRedeploy = "redeploy"
-	ActionRollback = "rollback"
-)
+// ActionRedeploy identifies the button on a completed check run. GitHub sends
+// it back in a check_run delivery with the action requested_action.
+const ActionRedeploy = "redeploy"
 
 // CheckRun is the body with which a check run is made or updated.
 type CheckRun struct {
@@ -146,7 +142,7 @@ func CheckRunOf(s Subject) CheckRun {
 	}
 	if look.check == "completed" {
 		c.CompletedAt = second(endOf(d))
-		c.Actions = actions(d.State)
+		c.Actions = actions()
 	}
 	return c
 }
@@ -213,10 +209,6 @@ func endOf(d pipeline.Deployment) time.Time {
 }
 
 // actions are the buttons on a completed check run.
-func actions(s pipeline.State) []Action {
-	again := Action{"Redeploy", "Deploy this commit again", ActionRedeploy}
-	if s == pipeline.Live {
-		return []Action{again, {"Roll back", "Swing back to what was live before", ActionRollback}}
-	}
-	return []Action{again}
+func actions() []Action {
+	return []Action{{"Redeploy", "Deploy this commit again", ActionRedeploy}}
 }
