@@ -48,7 +48,7 @@ func TestProve_FailsForAnotherDeploymentOrNone(t *testing.T) {
 		"502":                            entryOf("gone", "gone.example", gone),
 		"404":                            entryOf("x", "nobody.example"),
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		err := p.Prove(ctx, e)
 		cancel()
 		if err == nil || !strings.Contains(err.Error(), want) {

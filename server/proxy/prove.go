@@ -82,10 +82,15 @@ type proof struct {
 
 func (x *proof) run(ctx context.Context) error {
 	x.plain = x.at.HTTPS == ""
+	var why error
 	for {
 		err := x.ask(ctx)
 		if err == nil {
 			return nil
+		}
+		var late net.Error
+		if why == nil || !errors.As(err, &late) || !late.Timeout() {
+			why = err // that time was up says less than what came before
 		}
 		// A host may have no certificate yet, or never get one: that is a
 		// warning elsewhere, not a reason to call the deployment failed.
@@ -100,7 +105,7 @@ func (x *proof) run(ctx context.Context) error {
 		case <-wait.C:
 		case <-ctx.Done():
 			wait.Stop()
-			return fmt.Errorf("%s%s: %w", x.path.Host, x.path.Prefix, err)
+			return fmt.Errorf("%s%s: %w", x.path.Host, x.path.Prefix, why)
 		}
 	}
 }

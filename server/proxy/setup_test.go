@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.(*RingBufferRateLimiter).loop"),
 		// A handshake that waits for an authority that is not there goes on
 		// after its connection and its server are closed, for three minutes.
-		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.doWithRetry"),
+		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.(*Config).getCertDuringHandshake"),
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"),
 	)
 }
