@@ -1,0 +1,107 @@
+// Command app is the server that the end-to-end tests deploy. It answers every
+// request with the text of /page.txt; its flags make it misbehave.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+func main() {
+	listen := flag.String("listen", ":8000", "address to listen on")
+	status := flag.Int("status", http.StatusOK, "status of every answer")
+	fail := flag.String("fail", "", "say this and end at once")
+	slow := flag.Duration("slow", 0, "listen only after this time")
+	die := flag.Duration("die", 0, "end this time after the first visitor")
+	say := flag.String("say", "", "print this variable at the start")
+	flag.Parse()
+	if *fail != "" {
+		fmt.Fprintln(os.Stderr, "loading settings")
+		fmt.Fprintln(os.Stderr, *fail)
+		os.Exit(3)
+	}
+	if *say != "" {
+		fmt.Printf("%s is %s\n", *say, os.Getenv(*say))
+	}
+	page, err := os.ReadFile("/page.txt")
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	select {
+	case <-time.After(*slow):
+	case <-ctx.Done():
+		return
+	}
+	if err := serve(ctx, *listen, &app{page: page, status: *status, die: *die}); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// app answers. / is the page, /env?name=X a variable, /wait?ms=N the page after
+// that time.
+type app struct {
+	page   []byte
+	status int
+	die    time.Duration
+	once   sync.Once
+}
+
+func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if a.die > 0 && !strings.HasPrefix(r.UserAgent(), "Swingbridge-") {
+		a.once.Do(func() {
+			time.AfterFunc(a.die, func() {
+				fmt.Fprintln(os.Stderr, "out of cookies")
+				os.Exit(7)
+			})
+		})
+	}
+	switch r.URL.Path {
+	case "/env":
+		fmt.Fprintln(w, os.Getenv(r.URL.Query().Get("name")))
+		return
+	case "/wait":
+		ms, _ := strconv.Atoi(r.URL.Query().Get("ms"))
+		select {
+		case <-time.After(time.Duration(ms) * time.Millisecond):
+		case <-r.Context().Done():
+			return
+		}
+	}
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.page)
+}
+
+func serve(ctx context.Context, listen string, a *app) error {
+	s := &http.Server{Addr: listen, Handler: a, ReadHeaderTimeout: 5 * time.Second}
+	ended := make(chan error, 1)
+	go func() { ended <- s.ListenAndServe() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := s.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
