@@ -1,8 +1,3 @@
-//go:build acme
-
-// The tag goes once go.mod lists github.com/letsencrypt/challtestsrv, which
-// the authority's validation needs.
-
 package proxy
 
 import (
