@@ -78,7 +78,7 @@ func (t *Tree) dockerfile(base, name string) (string, error) {
 	}
 	e, err := t.find(path.Join(base, clean))
 	if err != nil {
-		return "", fmt.Errorf("Dockerfile of build context %q: %w", base, err) //nolint:staticcheck // a file's name
+		return "", fmt.Errorf("Dockerfile of build context %q: %w", base, err)
 	}
 	if !e.regular() && e.mode != modeLink {
 		return "", refuse(path.Join(base, clean), "%s, a Dockerfile is wanted", e.kind())

@@ -98,7 +98,7 @@ func tmpfsOptions(v types.ServiceVolumeConfig) string {
 func (s *service) mountPlace(v types.ServiceVolumeConfig) place {
 	at := s.view.at("volumes")
 	for _, it := range s.view.items("volumes") {
-		target := ""
+		var target string
 		if p, ok := lookup(it.node, "target"); ok {
 			target, _, _ = s.l.vars.expand(p.value.Value)
 		} else {

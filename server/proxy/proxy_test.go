@@ -32,8 +32,8 @@ func TestProxy_ListensAtOnceWithoutRoutes(t *testing.T) {
 
 func TestProxy_ChoosesByHostAndLongestPrefix(t *testing.T) {
 	t.Parallel()
-	p, c := setup(t), (*http.Client)(nil)
-	c = visitor(t, p)
+	p := setup(t)
+	c := visitor(t, p)
 	root, api, v2, other := newBackend(t, "root"), newBackend(t, "api"), newBackend(t, "v2"), newBackend(t, "other")
 	e := entryOf("one", "one.example", root)
 	swing(t, p, e)

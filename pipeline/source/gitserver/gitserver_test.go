@@ -198,11 +198,11 @@ func TestRepo_CommitsAreWhatGitExpects(t *testing.T) {
 		t.Errorf("Head of nothing: %v", err)
 	}
 	b.commit(map[string]string{"a": "1", "a.b": "2", "a-b/c": "3", "dir/sub/x": "4"})
-	sha, err := b.repo.Put(t.Context(), "main", map[string]gitserver.File{"run": {Content: "#!", Executable: true}, "link": {Content: "run", Link: true}}, "more")
+	_, err := b.repo.Put(t.Context(), "main", map[string]gitserver.File{"run": {Content: "#!", Executable: true}, "link": {Content: "run", Link: true}}, "more")
 	if err != nil {
 		t.Fatal(err)
 	}
-	sha, err = b.repo.Remove(t.Context(), "main", "less", "dir/sub/x")
+	sha, err := b.repo.Remove(t.Context(), "main", "less", "dir/sub/x")
 	if err != nil {
 		t.Fatal(err)
 	}

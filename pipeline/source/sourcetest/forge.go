@@ -154,7 +154,7 @@ func (c *counted) Write(b []byte) (int, error) {
 // Check has git look at every object of a repository or store.
 func Check(t testing.TB, dir string) {
 	t.Helper()
-	out, err := exec.Command("git", "--git-dir", dir, "fsck", "--full", "--strict").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "git", "--git-dir", dir, "fsck", "--full", "--strict").CombinedOutput()
 	if err != nil {
 		t.Errorf("git fsck: %v\n%s", err, out)
 	}
