@@ -158,6 +158,9 @@ func sideOf(d pipeline.Deployment, services []pipeline.ServiceStatus, serves boo
 	if d.State == pipeline.Running {
 		out.Word = row{d, now}.Progress().Name
 	}
+	if d.State == pipeline.Live && !serves {
+		out.Word = "standing by"
+	}
 	var names []string
 	restarts, since := 0, time.Time{}
 	for _, v := range services {

@@ -22,6 +22,7 @@ type deploymentPage struct {
 	Cutover cutover
 	Release *release
 	Log     *logView
+	Busy    bool // more will happen by itself
 }
 
 // buttons are what can be done about a deployment.
@@ -64,7 +65,7 @@ func (s *Web) Deployment(w http.ResponseWriter, r *http.Request) {
 // deploymentPage fills everything but the log.
 func (s *Web) deploymentPage(ctx context.Context, f frame, d pipeline.Deployment) (deploymentPage, error) {
 	now := s.o.Now()
-	page := deploymentPage{frame: f, D: row{d, now}, Rows: stepRows(d, now), App: d.AppName}
+	page := deploymentPage{frame: f, D: row{d, now}, Rows: stepRows(d, now), App: d.AppName, Busy: busy(d)}
 	a, err := s.o.Store.AppByID(ctx, d.AppID)
 	switch {
 	case errors.Is(err, pipeline.ErrNotFound):

@@ -191,19 +191,30 @@ func (f *feed) parts(ctx context.Context, d pipeline.Deployment) error {
 		return err
 	}
 	for _, name := range []string{"head", "actions", "why", "steps", "cutover", "release"} {
-		html, err := f.web.fragment("deployment", name, page)
-		if err != nil {
+		if err := f.part(name, name, page); err != nil {
 			return err
 		}
-		if f.sent[name] == string(html) {
-			continue
+	}
+	for n, m := range marksOf(d) {
+		if n > f.section {
+			break
 		}
-		f.sent[name] = string(html)
-		if err := f.send("part", html); err != nil {
+		section := sectionOf(n, m, d, f.web.o.Now())
+		if err := f.part(fmt.Sprint("standing-", n), "standing", section); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// part sends a piece of the page unless the browser has it as it is.
+func (f *feed) part(key, name string, data any) error {
+	html, err := f.web.fragment("deployment", name, data)
+	if err != nil || f.sent[key] == string(html) {
+		return err
+	}
+	f.sent[key] = string(html)
+	return f.send("part", html)
 }
 
 // send writes one event: a data field for each line, carriage returns taken for

@@ -1,0 +1,163 @@
+package web_test
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/html"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+)
+
+func TestButtons_DoWhatTheySayAndLeadOn(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string][2]string{
+		"/apps/newsletter/redeploy": {`octocat deploys "" of newsletter as redeploy`, "/deployments/new?done=redeploy"},
+		"/apps/newsletter/rollback": {`octocat rolls newsletter back to ""`, "/deployments/new?done=rollback"},
+		"/deployments/d09/rollback": {`octocat rolls djangopackages back to ""`, "/deployments/new?done=rollback"},
+		"/deployments/d05/rollback": {`octocat rolls djangopackages back to "d05"`, "/deployments/new?done=rollback"},
+		"/deployments/d06/redeploy": {fmt.Sprintf(`octocat deploys %q of djangopackages as redeploy`, sha("d90b1aa")), "/deployments/new?done=redeploy"},
+		"/deployments/e05/cancel":   {"octocat cancels e05", "/deployments/new?done=cancel"},
+		"/deployments/f03/resolve":  {"octocat resolves f03 as failed", "/deployments/new?done=resolve"},
+		"/deliveries/g4/replay":     {"octocat replays g4", "/deliveries?done=replay"},
+	} {
+		s := setup(t)
+		w := s.post(t, path, url.Values{"as": {"failed"}})
+		if w.Code != 303 {
+			t.Errorf("%s: status %d", path, w.Code)
+		}
+		if diff := cmp.Diff([]string{want[0], want[1]}, []string{strings.Join(s.calls, "; "), w.Header().Get("Location")}); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+	}
+}
+
+func TestButtons_SayWhyTheyCouldNot(t *testing.T) {
+	t.Parallel()
+	for cause, want := range map[error]int{
+		pipeline.ErrNotFound: 404, pipeline.ErrInvalid: 422, pipeline.ErrConflict: 409, pipeline.ErrExists: 409, pipeline.ErrUnreachable: 502, pipeline.ErrNoBranch: 422,
+	} {
+		s := setup(t)
+		s.fail = fmt.Errorf("read the head of main: %w", cause)
+		w := s.post(t, "/apps/newsletter/redeploy", nil)
+		if w.Code != want || !strings.Contains(w.Body.String(), "Read the head of main: ") {
+			t.Errorf("%v: status %d, want %d", cause, w.Code, want)
+		}
+	}
+	s := setup(t)
+	s.fail = fmt.Errorf("disk at /var/lib/x is full")
+	if w := s.post(t, "/deployments/e05/cancel", nil); w.Code != 500 || strings.Contains(w.Body.String(), "/var/lib") {
+		t.Errorf("a fault of the server: status %d, its insides shown", w.Code)
+	}
+}
+
+func TestNewApp_KeepsWhatWasTyped(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	form := url.Values{"name": {"shop"}, "repo": {"octocat/shop"}, "branch": {"main"}, "compose": {"a.yml\r\n\r\nb.yml\r\n"}, "routes": {"shop.example/api=web:8000\r\nshop.example=web:80"}}
+	if w := s.post(t, "/apps", form); w.Code != 303 || w.Header().Get("Location") != "/apps/shop?done=added" {
+		t.Errorf("status %d to %q", w.Code, w.Header().Get("Location"))
+	}
+	want := []string{"octocat adds shop: octocat/shop main [a.yml b.yml] [shop.example/api → web:8000 shop.example → web:80]"}
+	if diff := cmp.Diff(want, s.calls); diff != "" {
+		t.Error(diff)
+	}
+	form.Set("routes", "shop.example to web")
+	w := s.post(t, "/apps", form)
+	if w.Code != 422 || !strings.Contains(w.Body.String(), "shop.example to web</textarea>") || !strings.Contains(w.Body.String(), `role="alert"`) {
+		t.Errorf("a wrong route: status %d, %s", w.Code, w.Body)
+	}
+}
+
+func TestLogin_SaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	for token, want := range map[string]int{"good": 303, "bad": 401, "many": 429} {
+		w := s.post(t, "/login", url.Values{"token": {token}})
+		if w.Code != want || (want == 303) != (w.Header().Get("Set-Cookie") != "") {
+			t.Errorf("token %s: status %d, cookie %q", token, w.Code, w.Header().Get("Set-Cookie"))
+		}
+	}
+	if w := s.post(t, "/logout", nil); w.Code != 303 || !strings.Contains(w.Header().Get("Set-Cookie"), "Max-Age=0") {
+		t.Errorf("logout: %d %q", w.Code, w.Header().Get("Set-Cookie"))
+	}
+}
+
+func TestSetup_ShowsTheTokenOnceAndOnlyThere(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	if w := s.post(t, "/setup", url.Values{"token": {"link"}, "name": {"  "}}); w.Code != 422 {
+		t.Errorf("no name: %d", w.Code)
+	}
+	w := s.post(t, "/setup", url.Values{"token": {"link"}, "name": {"octocat"}})
+	if w.Code != 200 || !strings.Contains(w.Body.String(), "the-new-secret") || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("status %d: %s", w.Code, w.Body)
+	}
+	if w := s.post(t, "/setup", url.Values{"token": {"old"}, "name": {"x"}}); w.Code != 404 {
+		t.Errorf("an old link: %d", w.Code)
+	}
+}
+
+// TestPages_CanBeReadAndUsedByAll checks what screen readers and keyboards need.
+func TestPages_CanBeReadAndUsedByAll(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	for name, path := range allPages() {
+		root, err := html.Parse(strings.NewReader(s.get(t, path).Body.String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		labels, ids, headings := map[string]bool{}, map[string]bool{}, 0
+		for n := range root.Descendants() {
+			switch id := attr(n, "id"); {
+			case n.Data == "label":
+				labels[attr(n, "for")] = true
+			case n.Data == "h1":
+				headings++
+			case id != "" && ids[id]:
+				t.Errorf("%s: two elements with id %s", name, id)
+			case id != "":
+				ids[id] = true
+			}
+		}
+		if headings != 1 {
+			t.Errorf("%s has %d main headings", name, headings)
+		}
+		for n := range root.Descendants() {
+			field := n.Type == html.ElementNode && (n.Data == "input" && attr(n, "type") != "hidden" || n.Data == "textarea" || n.Data == "select")
+			if field && !labels[attr(n, "id")] {
+				t.Errorf("%s: field %s has no label", name, attr(n, "name"))
+			}
+			if n.Type == html.ElementNode && n.Data == "svg" && attr(n, "aria-hidden") == "" && attr(n, "aria-label") == "" {
+				t.Errorf("%s: a picture without words", name)
+			}
+			if by := attr(n, "aria-labelledby"); by != "" && !ids[by] {
+				t.Errorf("%s: nothing has the id %s", name, by)
+			}
+		}
+	}
+}
+
+func TestButtons_HaveTheirNames(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	for path, want := range map[string]string{
+		"/": "Redeploy", "/apps/djangopackages": "Roll back", "/deployments/e05": "Cancel", "/deployments/d09": "Roll back", "/deployments/d06": "Redeploy", "/deliveries": "Replay",
+	} {
+		if !strings.Contains(s.get(t, path).Body.String(), ">"+want+"</button>") {
+			t.Errorf("%s has no button %q", path, want)
+		}
+	}
+}
+
+func attr(n *html.Node, key string) string {
+	for _, a := range n.Attr {
+		if a.Key == key {
+			return a.Val
+		}
+	}
+	return ""
+}
