@@ -27,13 +27,13 @@ func main() {
 	die := flag.Duration("die", 0, "end this time after the first visitor")
 	say := flag.String("say", "", "print this variable at the start")
 	flag.Parse()
+	if *say != "" {
+		fmt.Printf("%s is %s\n", *say, os.Getenv(*say))
+	}
 	if *fail != "" {
 		fmt.Fprintln(os.Stderr, "loading settings")
 		fmt.Fprintln(os.Stderr, *fail)
 		os.Exit(3)
-	}
-	if *say != "" {
-		fmt.Printf("%s is %s\n", *say, os.Getenv(*say))
 	}
 	page, err := os.ReadFile("/page.txt")
 	if err != nil {

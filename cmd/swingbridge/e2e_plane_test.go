@@ -1,0 +1,88 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+)
+
+func TestProxyProcess_OutlivesTheServerAndStartsWithoutIt(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.startPlane()
+	s.start()
+	s.addApp(appName, appRepo, appHost)
+	first := s.push(release{version: "version 1"}, "Open the harbor")
+	s.mustBe(s.await(first), pipeline.Live)
+
+	// The server is killed while visitors come, one of whom takes his time, and
+	// in the middle of a deployment.
+	crowd := s.visit(appHost)
+	slow := make(chan error, 1)
+	go func() {
+		_, err := s.get(appHost, "/wait?ms=3000")
+		slow <- err
+	}()
+	second := s.push(release{version: "version 2", args: []string{"-slow", "1s"}}, "Add a second quay")
+	s.awaitStep(second, "probe")
+	s.serve.kill(t)
+	crowd.more(100)
+	if err := <-slow; err != nil {
+		t.Errorf("a request that was open while the server was killed: %v", err)
+	}
+	s.start()
+	s.mustBe(s.await(second), pipeline.Live)
+	crowd.served(time.Now(), "version 2")
+	s.check(second, "success")
+	s.only(second)
+
+	// Both are gone; the proxy alone serves again what it served.
+	s.serve.kill(t)
+	s.plane.kill(t)
+	if _, err := s.get(appHost, "/"); err == nil {
+		t.Error("somebody answers though the proxy is gone")
+	}
+	s.startPlane()
+	s.eventually("the proxy to serve again", func() bool {
+		s.plane.mustRun(t)
+		version, err := s.get(appHost, "/")
+		return err == nil && version == "version 2"
+	})
+	crowd = s.visit(appHost)
+	s.start()
+	third := s.push(release{version: "version 3"}, "And a third")
+	s.mustBe(s.await(third), pipeline.Live)
+	crowd.served(time.Now(), "version 3")
+
+	// The proxy is killed under a server that runs on.
+	s.plane.kill(t)
+	s.startPlane()
+	s.ready()
+	s.sees(appHost, "version 3")
+	fourth := s.push(release{version: "version 4"}, "Enough quays")
+	s.mustBe(s.await(fourth), pipeline.Live)
+	s.sees(appHost, "version 4")
+	s.only(fourth)
+}
+
+func TestProxyProcess_RefusesToBeTwoOnOneFolder(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.startPlane()
+	first := s.plane
+	s.eventually("the proxy to answer", func() bool {
+		first.mustRun(t)
+		_, err := s.get("nobody.localhost", "/")
+		return err != nil && strings.Contains(err.Error(), "status")
+	})
+	s.startPlane()
+	second := s.plane
+	s.plane = first
+	<-second.ended
+	if second.cmd.ProcessState.ExitCode() == 0 {
+		t.Error("a second proxy on the same folder ended well")
+	}
+	first.mustRun(t)
+}
