@@ -104,7 +104,7 @@ func (s *site) poison(text string) {
 	// A line feed would make another line of the log, which is no harm.
 	line := strings.ReplaceAll(text, "\n", "")
 	for id := range s.logs {
-		s.logs[id] = "first\n" + line + "\n" + line
+		s.logs[id] = s.clean[id] + line + "\n" + line
 	}
 }
 

@@ -205,7 +205,13 @@ func (m *memory) FirstToken(_ context.Context, token, name, _ string) (string, e
 	return "the-new-secret", nil
 }
 
-func (m *memory) stats(context.Context) (web.Stats, error) { return m.numbers, nil }
+func (m *memory) stats(context.Context) (web.Stats, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := m.numbers
+	out.Traffic = slices.Clone(m.numbers.Traffic)
+	return out, nil
+}
 
 func (m *memory) doctor(context.Context) []web.Check {
 	return []web.Check{

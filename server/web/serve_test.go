@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"flag"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ func TestPages_CanBeLookedAt(t *testing.T) {
 	if *serve == "" {
 		return
 	}
+	go s.play(t.Context())
 	server := &http.Server{Addr: *serve, ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 		by := pipeline.Actor{Name: "octocat", Role: pipeline.Admin}
@@ -31,5 +33,31 @@ func TestPages_CanBeLookedAt(t *testing.T) {
 	})}
 	if err := server.ListenAndServe(); err != nil {
 		t.Error(err)
+	}
+}
+
+// play lets something happen while pages are looked at.
+func (s *site) play(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for i := 1; ; i++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		select {
+		case s.chunks <- fmt.Sprintf("\x1b[32msecond %d\x1b[0m goes by\n", i):
+		default: // nobody looks
+		}
+		if i%8 == 0 {
+			s.mu.Lock()
+			for j := range s.numbers.Traffic {
+				if s.numbers.Traffic[j].AppID == "a1" {
+					s.numbers.Traffic[j].Current = !s.numbers.Traffic[j].Current
+				}
+			}
+			s.mu.Unlock()
+		}
 	}
 }

@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"flag"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -24,6 +25,7 @@ type site struct {
 	pages   *web.Web
 	handler http.Handler
 	now     time.Time
+	clean   map[string]string // the logs as they were at first
 }
 
 // setup makes a site with the sample data of sample_test.go, at a fixed time.
@@ -48,7 +50,7 @@ func setup(t *testing.T, change ...func(*web.Options)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &site{memory: m, pages: pages, handler: routes(pages), now: now}
+	return &site{memory: m, pages: pages, handler: routes(pages), now: now, clean: maps.Clone(m.logs)}
 }
 
 // routes are the pages under the addresses that the server gives them.

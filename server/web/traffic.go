@@ -130,7 +130,10 @@ func cutoverOf(d pipeline.Deployment, st Stats) cutover {
 	}
 	if d.LiveAt.IsZero() {
 		out.Missing = "Visitors were not moved to this release."
-		if busy(d) {
+		switch {
+		case d.State == pipeline.Stuck:
+			out.Missing = "It is not known whether visitors were moved."
+		case busy(d):
 			out.Missing = "Visitors have not been moved yet."
 		}
 		return out

@@ -100,7 +100,7 @@ func (s *Web) parse() (map[string]*template.Template, error) {
 func (s *Web) functions() template.FuncMap {
 	return template.FuncMap{
 		"when": func(t time.Time) moment { return momentOf(t, s.o.Now()) },
-		"word": word, "short": pipeline.Short, "asset": s.assets.path, "number": thousands,
+		"word": word, "short": pipeline.Short, "asset": s.assets.path, "number": thousands, "sentence": sentence,
 		"branch": func(ref string) string { return strings.TrimPrefix(ref, "refs/heads/") },
 		"more":   func(n int) string { return plural(n-1, "other") },
 	}

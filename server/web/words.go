@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 )
@@ -85,10 +87,13 @@ func thousands(n int64) string {
 
 // sentence begins a text of ours with a capital and ends it with a full stop.
 func sentence(text string) string {
-	if text == "" {
+	first, n := utf8.DecodeRuneInString(text)
+	switch {
+	case n == 0:
 		return ""
+	case first != utf8.RuneError:
+		text = string(unicode.ToUpper(first)) + text[n:]
 	}
-	text = strings.ToUpper(text[:1]) + text[1:]
 	if strings.ContainsAny(text[len(text)-1:], ".!?") {
 		return text
 	}
