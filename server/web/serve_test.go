@@ -12,6 +12,7 @@ import (
 	"github.com/swingbridge/swingbridge/server/web"
 )
 
+//nolint:gochecknoglobals // a flag of go test
 var serve = flag.String("serve", "", "address on which to show the pages with sample data, until the test is interrupted")
 
 // TestPages_CanBeLookedAt shows the sample data in a browser where -serve names

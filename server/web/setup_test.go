@@ -15,6 +15,7 @@ import (
 	"github.com/swingbridge/swingbridge/server/web"
 )
 
+//nolint:gochecknoglobals // a flag of go test
 var update = flag.Bool("update", false, "write the golden files anew")
 
 type actorKey struct{}

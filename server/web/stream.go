@@ -93,25 +93,14 @@ type piece struct {
 
 // run sends what comes until the log is closed for good, or someone leaves.
 func (f *feed) run(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	pieces, done, begin := make(chan piece), make(chan struct{}), f.at.Offset
-	go func() {
-		defer close(done)
-		defer close(pieces)
-		for c, err := range f.web.o.Follow(ctx, f.id, begin) {
-			select {
-			case pieces <- piece{c, err}:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	defer func() { cancel(); <-done }()
+	pieces, stop := f.pump(ctx)
+	defer stop()
 	look, beat := time.NewTicker(f.web.o.Every), time.NewTicker(beatEvery)
 	defer look.Stop()
 	defer beat.Stop()
 	for {
-		over, err := false, error(nil)
+		var over bool
+		var err error
 		select {
 		case p, open := <-pieces:
 			switch {
@@ -135,6 +124,25 @@ func (f *feed) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// pump makes a channel of what follows, which a select needs. stop ends it and
+// waits for it.
+func (f *feed) pump(ctx context.Context) (_ <-chan piece, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	pieces, done, begin := make(chan piece), make(chan struct{}), f.at.Offset
+	go func() {
+		defer close(done)
+		defer close(pieces)
+		for c, err := range f.web.o.Follow(ctx, f.id, begin) {
+			select {
+			case pieces <- piece{c, err}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return pieces, func() { cancel(); <-done }
 }
 
 // look sends what changed about the deployment. It is over without a log where
