@@ -137,7 +137,8 @@ func stale(answers []answer, since time.Time, version string) error {
 		}
 		after++
 		if a.version != version {
-			return fmt.Errorf("a request %s after the cutover was answered by %q, want %q", a.begun.Sub(since), a.version, version)
+			return fmt.Errorf("a request that began at %s, after %s, was answered by %q, want %q",
+				a.begun.Format(time.StampMilli), since.Format(time.StampMilli), a.version, version)
 		}
 	}
 	if after == 0 {

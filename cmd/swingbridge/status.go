@@ -124,10 +124,6 @@ func (p *program) logs() *cobra.Command {
   swingbridge logs shop web --since 1h`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := p.remote()
-			if err != nil {
-				return err
-			}
 			part := client.LogPart{Tail: tail, Follow: follow}
 			if since != "" {
 				d, err := time.ParseDuration(since)
@@ -135,6 +131,10 @@ func (p *program) logs() *cobra.Command {
 					return usage("--since %q: say how long ago, as in 1h or 90s", since)
 				}
 				part.Since = time.Now().Add(-d)
+			}
+			c, err := p.remote()
+			if err != nil {
+				return err
 			}
 			service, err := serviceOf(cmd.Context(), c, args)
 			if err != nil {
