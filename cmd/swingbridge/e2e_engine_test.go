@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
@@ -120,7 +121,7 @@ func (s *site) containers() map[string]identity {
 	e, out := machine(s.t), map[string]identity{}
 	for _, id := range s.labelled().containers {
 		c, err := e.ContainerInspect(s.t.Context(), id)
-		if client.IsErrNotFound(err) {
+		if cerrdefs.IsNotFound(err) {
 			continue // gone since
 		}
 		if err != nil {
