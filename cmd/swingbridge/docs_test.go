@@ -22,7 +22,6 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline"
 )
 
-//nolint:gochecknoglobals // a flag of the tests
 var updateDocs = flag.Bool("update", false, "write the golden parts of the documents anew")
 
 const top = "../.."

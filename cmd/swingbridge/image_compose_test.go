@@ -30,13 +30,19 @@ type hosted struct {
 	running map[string]testcontainers.Container
 }
 
-func newHosted(t *testing.T, ref string) *hosted {
+// newHosted reads compose.yml with the site's settings, and TLS where there are
+// more of them.
+func newHosted(t *testing.T, ref string, more ...string) *hosted {
 	t.Helper()
 	h := &hosted{site: newSite(t), running: map[string]testcontainers.Container{}}
 	// Below 1024, for the one capability that the proxy has.
 	host, _, _ := strings.Cut(h.web, ":")
 	h.web = host + ":617"
 	h.env["SWINGBRIDGE_HTTP"] = h.web
+	for _, kv := range more {
+		name, value, _ := strings.Cut(kv, "=")
+		h.env[name], h.env["SWINGBRIDGE_HTTPS"] = value, host+":618"
+	}
 	settings := types.Mapping{"IMAGE": ref, "PROXY_IMAGE": ref}
 	for name, value := range h.env {
 		if strings.HasPrefix(name, "SWINGBRIDGE_") {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/tar"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,7 @@ func TestImage(t *testing.T) {
 	t.Run("HoldsOneProgramAndNoShell", func(t *testing.T) { holdsOneProgram(t, ref) })
 	t.Run("RunsWithoutArgumentsAsServe", func(t *testing.T) { runsAsServe(t, ref) })
 	t.Run("ComposeServes", func(t *testing.T) { composeServes(t, ref) })
+	t.Run("ComposeHasTLS", func(t *testing.T) { composeHasTLS(t, ref) })
 }
 
 func holdsOneProgram(t *testing.T, ref string) {
@@ -135,6 +137,23 @@ func composeServes(t *testing.T, ref string) {
 	h.eventually("the proxy to serve from its own table", func() bool {
 		version, err := h.get(appHost, "/")
 		return err == nil && version == "version 2"
+	})
+}
+
+// composeHasTLS has a certificate made on a root file system that is read-only,
+// without a server.
+func composeHasTLS(t *testing.T, ref string) {
+	const host = "deploy.example.org"
+	h := newHosted(t, ref, "SWINGBRIDGE_TLS_INTERNAL=true", "SWINGBRIDGE_PUBLIC_URL=https://"+host)
+	h.up("proxy")
+	at := strings.Replace(h.web, ":617", ":618", 1)
+	h.eventually("a certificate", func() bool {
+		c, err := tls.Dial("tcp", at, &tls.Config{ServerName: host, InsecureSkipVerify: true})
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+		return c.ConnectionState().PeerCertificates[0].VerifyHostname(host) == nil
 	})
 }
 
