@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -14,7 +15,7 @@ const proofBudget = 15 * time.Second
 // cutOver swings all visitors over and proves it. An operator's cancel does
 // not stop it midway: it is carried through, then taken back.
 func (x *run) cutOver(ctx context.Context) (string, error) {
-	ctx, cancel := steady(ctx)
+	ctx, cancel := x.steady(ctx)
 	defer cancel()
 	entry, err := x.entry(ctx)
 	if err != nil {
@@ -54,7 +55,7 @@ func (x *run) entry(ctx context.Context) (Entry, error) {
 		}
 		x.containers[i], at[c.Owner.Service] = now, now.Edge
 	}
-	for _, r := range x.app.Routes {
+	for _, r := range x.routes() {
 		addr, ok := at[r.Service]
 		if !ok {
 			return Entry{}, fmt.Errorf("route %s names service %s, which does not run", r, r.Service)
@@ -66,6 +67,19 @@ func (x *run) entry(ctx context.Context) (Entry, error) {
 	return e, nil
 }
 
+// routes are those of the release: what visitors reach changes with a
+// deployment and with nothing else, in either direction.
+func (x *run) routes() []Route {
+	if len(x.rel.Stack.Routes) == 0 {
+		return x.app.Routes // a release from before routes were kept
+	}
+	var out []Route
+	for _, r := range x.rel.Stack.Routes {
+		out = append(out, Route{Host: r.Host, Path: r.Path, Service: r.Service, Port: r.Port})
+	}
+	return out
+}
+
 // swing changes the table, or finds it changed already: after an interruption,
 // or where the answer of the proxy was lost.
 func (x *run) swing(ctx context.Context, entry Entry) (Swung, error) {
@@ -74,7 +88,7 @@ func (x *run) swing(ctx context.Context, entry Entry) (Swung, error) {
 		if err != nil {
 			return Swung{}, err
 		}
-		if was.Deployment == entry.Deployment {
+		if was.Deployment == entry.Deployment && slices.EqualFunc(was.Paths, entry.Paths, samePath) {
 			return Swung{Version: was.Version}, nil
 		}
 		swung, err := x.Proxy.Swing(ctx, entry, was.Version)
@@ -104,7 +118,9 @@ func (x *run) cutBack(ctx context.Context) error {
 			return fmt.Errorf("set restart policy of %s: %w", c.Name, err)
 		}
 	}
-	left, err := x.waitDrained(ctx, x.dep.ID, x.Now().Add(drainLimit(x.rel)))
+	// What is open on a color that was given up must not keep the undo from
+	// ending: its budget bounds the drain too.
+	left, err := x.waitDrained(ctx, x.dep.ID, x.Now().Add(min(drainLimit(x.rel), undoBudget/2)))
 	if err != nil {
 		return err
 	}
@@ -122,7 +138,7 @@ func (x *run) returnTo(ctx context.Context, now Entry) error {
 		}
 		return nil
 	}
-	back, err := EntryFor(ctx, x.Engine, x.app, x.live)
+	back, err := EntryFor(ctx, x.Engine, x.app, x.live, x.liveRel)
 	if err != nil {
 		return fmt.Errorf("go back to %s: %w", x.live.Color, err)
 	}
@@ -135,11 +151,11 @@ func (x *run) returnTo(ctx context.Context, now Entry) error {
 }
 
 // EntryFor makes the table entry of a deployment from the containers that run.
-func EntryFor(ctx context.Context, engine Engine, app App, d Deployment) (Entry, error) {
+func EntryFor(ctx context.Context, engine Engine, app App, d Deployment, rel Release) (Entry, error) {
 	there, err := engine.List(ctx, Filter{AppID: app.ID, Deployment: d.ID})
 	if err != nil {
 		return Entry{}, fmt.Errorf("list containers: %w", err)
 	}
-	x := &run{Runner: &Runner{Engine: engine}, app: app, dep: d, containers: there}
+	x := &run{Runner: &Runner{Engine: engine}, app: app, dep: d, rel: rel, containers: there}
 	return x.entry(ctx)
 }

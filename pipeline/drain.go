@@ -23,7 +23,11 @@ func (x *run) drain(ctx context.Context) (string, error) {
 	if len(leaving) == 0 {
 		return "", Skip("no other color runs")
 	}
-	limit, open := x.cutAt.Add(drainLimit(x.liveRel)), 0
+	longest, open := time.Duration(0), 0
+	for id := range leaving {
+		longest = max(longest, x.drainOf(ctx, id))
+	}
+	limit := x.cutAt.Add(longest)
 	for id := range leaving {
 		left, err := x.waitDrained(ctx, id, limit)
 		if err != nil {
@@ -32,20 +36,33 @@ func (x *run) drain(ctx context.Context) (string, error) {
 		open += left
 	}
 	if open > 0 {
-		return fmt.Sprintf("%d request(s) still open at the limit of %s", open, drainLimit(x.liveRel)), nil
+		return fmt.Sprintf("%d request(s) still open at the limit of %s", open, longest), nil
 	}
 	return "nothing open on " + string(x.dep.Color.Other()), nil
+}
+
+// drainOf is what the deployment's own release allows: after an interruption
+// x.live may be this deployment already.
+func (x *run) drainOf(ctx context.Context, id string) time.Duration {
+	d, err := x.Ledger.Deployment(ctx, id)
+	if err == nil && d.ReleaseID != "" {
+		if rel, err := x.Ledger.Release(ctx, d.ReleaseID); err == nil {
+			return drainLimit(rel)
+		}
+	}
+	return drainLimit(x.liveRel)
 }
 
 // waitDrained returns how many requests are left open at the limit.
 func (x *run) waitDrained(ctx context.Context, deployment string, limit time.Time) (int, error) {
 	for {
 		n, err := x.Proxy.Inflight(ctx, deployment)
-		if err != nil {
-			return 0, fmt.Errorf("count open requests: %w", err)
-		}
-		if n == 0 || !x.Now().Before(limit) {
+		late := !x.Now().Before(limit)
+		switch {
+		case err == nil && (n == 0 || late):
 			return n, nil
+		case err != nil && (late || ctx.Err() != nil):
+			return 0, fmt.Errorf("count open requests: %w", err)
 		}
 		if err := sleep(ctx, drainPause); err != nil {
 			return 0, err

@@ -47,18 +47,18 @@ func (x *run) fetch(ctx context.Context) (string, error) {
 // forge may only be lagging.
 func (x *run) fetchHead(ctx context.Context) (seen string, again bool, err error) {
 	head, err := x.Source.Head(ctx, x.app.Repo, x.app.Branch)
-	if errors.Is(err, ErrNoBranch) {
-		return "", true, nil
+	if errors.Is(err, ErrNoBranch) || errors.Is(err, ErrUnreachable) {
+		return "", true, err
 	}
 	if err != nil {
 		return "", false, fmt.Errorf("read the head of %s: %w", x.app.Branch, err)
 	}
 	if head == x.dep.Commit {
 		seen, err = x.fetched(ctx)
-		return seen, errors.Is(err, ErrNoCommit), err
+		return seen, errors.Is(err, ErrNoCommit) || errors.Is(err, ErrUnreachable), err
 	}
 	if _, err := x.Source.Fetch(ctx, x.app.Repo, x.app.Branch, head); err != nil {
-		return "", errors.Is(err, ErrNoCommit), fmt.Errorf("fetch the head of %s: %w", x.app.Branch, err)
+		return "", errors.Is(err, ErrNoCommit) || errors.Is(err, ErrUnreachable), fmt.Errorf("fetch the head of %s: %w", x.app.Branch, err)
 	}
 	old, err := x.Source.Ancestor(ctx, x.app.Repo, x.dep.Commit, head)
 	switch {
@@ -85,7 +85,10 @@ func (x *run) byHead(ctx context.Context) error {
 }
 
 func (x *run) supersede(ctx context.Context, head string) error {
-	queued, err := x.Ledger.QueueHead(ctx, x.app.ID, head, fmt.Sprintf("head of %s when %s was fetched", x.app.Branch, Short(x.dep.Commit)))
+	queued, err := x.Ledger.QueueHead(ctx, Head{
+		AppID: x.app.ID, Commit: head, Instead: x.dep.ID,
+		Because: fmt.Sprintf("head of %s when %s was fetched", x.app.Branch, Short(x.dep.Commit)),
+	})
 	if err != nil {
 		return fmt.Errorf("queue the head of %s: %w", x.app.Branch, err)
 	}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -45,6 +46,9 @@ func (x *run) guard(ctx context.Context) (string, error) {
 func (x *run) well(ctx context.Context) error {
 	for _, was := range x.containers {
 		now, err := x.Engine.Inspect(ctx, was.ID)
+		if errors.Is(err, ErrUnreachable) {
+			return nil // nothing is known, and nobody could swing back by it
+		}
 		if err != nil {
 			return fmt.Errorf("look at container %s: %w", was.Name, err)
 		}

@@ -13,7 +13,9 @@ import (
 type HeadMemory interface {
 	Apps(ctx context.Context) ([]App, error)
 	SeenHead(ctx context.Context, appID string) (string, error)
-	SetSeenHead(ctx context.Context, appID, sha string) error
+	// SetSeenHead remembers the head, unless another one than was has been seen
+	// since.
+	SetSeenHead(ctx context.Context, appID, was, sha string) error
 }
 
 // noBranch is remembered while the branch does not exist, so that its first
@@ -84,6 +86,11 @@ func (w *HeadWatch) check(ctx context.Context, a App) {
 // was seen last. The first head ever seen of an app is where it stands, not a
 // push.
 func (w *HeadWatch) Check(ctx context.Context, a App) error {
+	// What was seen is read first: a push that comes in between then wins.
+	seen, err := w.Memory.SeenHead(ctx, a.ID)
+	if err != nil {
+		return fmt.Errorf("read the head seen last: %w", err)
+	}
 	head, err := w.Source.Head(ctx, a.Repo, a.Branch)
 	if errors.Is(err, ErrNoBranch) {
 		head, err = noBranch, nil
@@ -91,17 +98,17 @@ func (w *HeadWatch) Check(ctx context.Context, a App) error {
 	if err != nil {
 		return err
 	}
-	seen, err := w.Memory.SeenHead(ctx, a.ID)
-	if err != nil {
-		return fmt.Errorf("read the head seen last: %w", err)
-	}
 	if head == seen {
 		return nil
 	}
 	if seen != "" && head != noBranch {
-		if _, err := w.Heads.QueueHead(ctx, a.ID, head, fmt.Sprintf("head of %s, read without a delivery", a.Branch)); err != nil {
+		_, err := w.Heads.QueueHead(ctx, Head{
+			AppID: a.ID, Commit: head, Was: seen, Because: fmt.Sprintf("head of %s, read without a delivery", a.Branch),
+		})
+		if err != nil {
 			return fmt.Errorf("queue the head %s: %w", Short(head), err)
 		}
+		return nil
 	}
-	return w.Memory.SetSeenHead(ctx, a.ID, head)
+	return w.Memory.SetSeenHead(ctx, a.ID, seen, head)
 }

@@ -30,17 +30,12 @@ func (x *run) plan(ctx context.Context) (string, error) {
 		x.rel = rel
 		return fmt.Sprintf("release of %s as it was, on %s", Short(rel.Commit), x.dep.Color), nil
 	}
-	env, version, err := x.Ledger.Env(ctx, x.app.ID)
-	if err != nil {
-		return "", fmt.Errorf("read environment: %w", err)
-	}
-	x.env = env
-	rendered, err := Render(ctx, x.app, x.tree, env)
+	rendered, err := Render(ctx, x.app, x.tree, x.env)
 	if err != nil {
 		return "", err
 	}
 	x.rel = Release{
-		AppID: x.app.ID, Commit: x.dep.Commit, Stack: rendered, EnvVersion: version,
+		AppID: x.app.ID, Commit: x.dep.Commit, Stack: rendered, EnvVersion: x.envVersion,
 		Images: map[string]string{}, CreatedAt: x.Now(),
 	}
 	for _, line := range describe(x.app, x.rel.Stack, x.dep.Color, x.live) {
@@ -66,9 +61,11 @@ func Render(ctx context.Context, app App, tree Tree, env map[string]string) (sta
 		in.Files = append(in.Files, stack.File{Path: path, Content: content})
 	}
 	for _, r := range app.Routes {
-		in.Routes = append(in.Routes, stack.Route{Host: r.Host, Service: r.Service, Port: r.Port})
+		in.Routes = append(in.Routes, stack.Route{Host: r.Host, Path: r.Path, Service: r.Service, Port: r.Port})
 	}
-	return stack.Load(ctx, in)
+	out, err := stack.Load(ctx, in)
+	out.Routes = in.Routes
+	return out, err
 }
 
 // describe says in sentences what a deployment of the stack does.

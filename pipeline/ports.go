@@ -307,11 +307,20 @@ type Heads interface {
 	// NewerQueued reports whether a newer automatic deployment of the same app
 	// waits.
 	NewerQueued(ctx context.Context, deployment string) (bool, error)
-	// QueueHead queues the commit for the app as an automatic deployment unless
-	// one of that commit is queued, running or live.
-	QueueHead(ctx context.Context, appID, commit, because string) (queued bool, err error)
+	// QueueHead queues the head for its app as an automatic deployment, unless
+	// the app ends at that commit anyway.
+	QueueHead(ctx context.Context, h Head) (queued bool, err error)
 	// SetSubject writes what the commit is called.
 	SetSubject(ctx context.Context, deployment, subject string) error
+}
+
+// Head is a branch head that was read without a delivery.
+type Head struct {
+	AppID   string
+	Commit  string
+	Was     string // the head that was seen before; if another one was seen since, nothing is queued. Empty: whatever it was
+	Instead string // deployment that ends superseded by this head, if one does
+	Because string // for the audit log
 }
 
 // Vault holds the apps' environments.

@@ -34,8 +34,10 @@ func (r *Runner) Reconcile(ctx context.Context, current Current) error {
 	}
 	var errs []error
 	for _, c := range there {
-		if err := r.mend(ctx, c, byID[c.Owner.Deployment]); err != nil {
-			errs = append(errs, fmt.Errorf("container %s: %w", c.Name, err))
+		if d := byID[c.Owner.Deployment]; d.State == Live {
+			if err := r.revive(ctx, c); err != nil {
+				errs = append(errs, fmt.Errorf("container %s: %w", c.Name, err))
+			}
 		}
 	}
 	for _, a := range apps {
@@ -43,33 +45,42 @@ func (r *Runner) Reconcile(ctx context.Context, current Current) error {
 			errs = append(errs, fmt.Errorf("app %s: %w", a.Name, err))
 		}
 	}
+	// Last: visitors have left them by now, or they are not ended.
+	for _, c := range there {
+		if _, current := byID[c.Owner.Deployment]; !current {
+			if err := r.endOrphan(ctx, c); err != nil {
+				errs = append(errs, fmt.Errorf("container %s: %w", c.Name, err))
+			}
+		}
+	}
 	return errors.Join(errs...)
 }
 
-// mend makes one container what its deployment's state asks for.
-func (r *Runner) mend(ctx context.Context, c Container, d Deployment) error {
-	switch d.State {
-	case Live:
-		if !c.Always {
-			if err := r.Engine.SetRestart(ctx, c.ID, true); err != nil {
-				return fmt.Errorf("set restart policy: %w", err)
-			}
+// revive makes a live container run, now and after the engine's restarts.
+func (r *Runner) revive(ctx context.Context, c Container) error {
+	if !c.Always {
+		if err := r.Engine.SetRestart(ctx, c.ID, true); err != nil {
+			return fmt.Errorf("set restart policy: %w", err)
 		}
-		if !c.Running {
-			r.Logger.Info("starting a live container that does not run", "container", c.Name, "status", c.Status)
-			return r.Engine.Start(ctx, c.ID)
-		}
-		return nil
-	case "":
-		return r.endOrphan(ctx, c)
 	}
-	return nil
+	if c.Running {
+		return nil
+	}
+	r.Logger.Info("starting a live container that does not run", "container", c.Name, "status", c.Status)
+	return r.Engine.Start(ctx, c.ID)
 }
 
 // endOrphan ends a container of no current deployment, unless requests are
 // still open on it: then its run, or the next look, ends it.
 func (r *Runner) endOrphan(ctx context.Context, c Container) error {
 	if c.Running {
+		e, err := r.Proxy.Entry(ctx, c.Owner.AppID)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("ask the proxy: %w", err)
+		}
+		if e.Deployment == c.Owner.Deployment {
+			return errors.New("the proxy sends visitors to it, though no record says that it serves")
+		}
 		open, err := r.Proxy.Inflight(ctx, c.Owner.Deployment)
 		if err != nil || open > 0 {
 			return err
@@ -77,7 +88,13 @@ func (r *Runner) endOrphan(ctx context.Context, c Container) error {
 	}
 	r.Logger.Info("ending a container of no current deployment", "container", c.Name, "deployment", c.Owner.Deployment)
 	x := &run{Runner: r}
-	return x.stopOne(ctx, c)
+	if err := x.stopOne(ctx, c); err != nil {
+		return err
+	}
+	if err := r.Ledger.ReleaseAddresses(ctx, c.Owner.Deployment); err != nil {
+		return fmt.Errorf("free addresses: %w", err)
+	}
+	return nil
 }
 
 // point makes the proxy's entry of an app equal to its live deployment.
@@ -93,9 +110,13 @@ func (r *Runner) point(ctx context.Context, a App, active []Deployment) error {
 		live = d
 	}
 	if live.ID == "" {
-		return nil
+		return r.unpoint(ctx, a)
 	}
-	want, err := EntryFor(ctx, r.Engine, a, live)
+	rel, err := r.Ledger.Release(ctx, live.ReleaseID)
+	if err != nil {
+		return fmt.Errorf("read the live release: %w", err)
+	}
+	want, err := EntryFor(ctx, r.Engine, a, live, rel)
 	if err != nil {
 		return err
 	}
@@ -106,14 +127,32 @@ func (r *Runner) point(ctx context.Context, a App, active []Deployment) error {
 	if have.Deployment == want.Deployment && slices.EqualFunc(have.Paths, want.Paths, samePath) {
 		return nil
 	}
-	if moved, err := r.movedOn(ctx, have); moved || err != nil {
-		return err
+	if have.Deployment != want.Deployment {
+		if moved, err := r.movedOn(ctx, have); moved || err != nil {
+			return err
+		}
 	}
 	r.Logger.Info("pointing the proxy at the live color", "app", a.Name, "color", live.Color, "deployment", live.ID)
 	if _, err := r.Proxy.Swing(ctx, want, have.Version); err != nil {
 		return fmt.Errorf("point the proxy at %s: %w", live.Color, err)
 	}
 	return nil
+}
+
+// unpoint takes an app out of the table of which nothing is live.
+func (r *Runner) unpoint(ctx context.Context, a App) error {
+	have, err := r.Proxy.Entry(ctx, a.ID)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("ask the proxy: %w", err)
+	}
+	if moved, err := r.movedOn(ctx, have); moved || err != nil {
+		return err
+	}
+	r.Logger.Info("taking the routes of an app away of which nothing is live", "app", a.Name, "deployment", have.Deployment)
+	return r.Proxy.Drop(ctx, a.ID)
 }
 
 // movedOn reports whether the proxy's entry belongs to a deployment that went
@@ -126,7 +165,7 @@ func (r *Runner) movedOn(ctx context.Context, have Entry) (bool, error) {
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
-	return err == nil && d.State != Live && (d.State.Serves() || d.State == Running), err
+	return err == nil && (d.State.Serves() || d.State == Running), err
 }
 
 func samePath(a, b Path) bool {

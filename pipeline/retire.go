@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -13,9 +14,16 @@ func (x *run) stopOld(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	over := map[string]bool{}
 	for _, c := range old {
 		if err := x.stopOne(ctx, c); err != nil {
 			return "", err
+		}
+		over[c.Owner.Deployment] = true
+	}
+	for id := range over {
+		if err := x.Ledger.ReleaseAddresses(ctx, id); err != nil {
+			return "", fmt.Errorf("free addresses: %w", err)
 		}
 	}
 	if len(old) == 0 {
@@ -25,7 +33,7 @@ func (x *run) stopOld(ctx context.Context) (string, error) {
 }
 
 func (x *run) stopOne(ctx context.Context, c Container) error {
-	if err := x.Engine.SetRestart(ctx, c.ID, false); err != nil {
+	if err := x.Engine.SetRestart(ctx, c.ID, false); err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("set restart policy of %s: %w", c.Name, err)
 	}
 	if err := x.Engine.Stop(ctx, c.ID); err != nil {
@@ -33,9 +41,6 @@ func (x *run) stopOne(ctx context.Context, c Container) error {
 	}
 	if err := x.Engine.Remove(ctx, c.ID); err != nil {
 		return fmt.Errorf("remove %s: %w", c.Name, err)
-	}
-	if err := x.Ledger.ReleaseAddresses(ctx, c.Owner.Deployment); err != nil {
-		return fmt.Errorf("free addresses: %w", err)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 )
@@ -31,8 +32,11 @@ type Runner struct {
 
 	Edge       string             // the network on which the proxy reaches containers
 	AppNetwork func(a App) string // name of the app's own network
-	Now        func() time.Time
-	Logger     *slog.Logger
+	// Stopping is closed when the server stops; nil: never. A run whose own
+	// context an operator has ended already learns of it only here.
+	Stopping <-chan struct{}
+	Now      func() time.Time
+	Logger   *slog.Logger
 }
 
 // run is one attempt of one deployment. Its fields are filled by the steps, in
@@ -48,7 +52,8 @@ type run struct {
 	live       Deployment // the one visitors are on; zero ID if none
 	liveRel    Release
 	containers []Container
-	env        map[string]string
+	env        map[string]string // what is masked is what is used
+	envVersion int64
 	cutAt      time.Time
 }
 
@@ -56,7 +61,9 @@ type run struct {
 // settled, ErrInterrupted when the server stops, another error when the ledger
 // cannot be written (to be tried again).
 func (r *Runner) Run(ctx context.Context, id string) error {
-	x, err := r.open(ctx, id)
+	calm, stop := r.steady(ctx)
+	defer stop()
+	x, err := r.open(calm, id)
 	if err != nil {
 		return fmt.Errorf("open deployment %s: %w", id, err)
 	}
@@ -68,12 +75,15 @@ func (r *Runner) Run(ctx context.Context, id string) error {
 			r.Logger.Error("close deployment log", "deployment", id, "error", err)
 		}
 	}()
-	from, err := x.resume(ctx)
+	from, err := x.resume(calm)
 	if err != nil {
-		return x.leave(ctx, err)
+		return x.leave(calm, err)
 	}
 	if from < 0 {
 		return nil
+	}
+	if x.dep.State == Live {
+		ctx = calm // there is nothing left to cancel
 	}
 	return x.walk(ctx, from)
 }
@@ -91,11 +101,11 @@ func (r *Runner) open(ctx context.Context, id string) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	env, _, err := r.Ledger.Env(ctx, app.ID)
+	env, version, err := r.Ledger.Env(ctx, app.ID)
 	if err != nil {
 		return nil, err
 	}
-	x := &run{Runner: r, app: app, dep: dep, env: env}
+	x := &run{Runner: r, app: app, dep: dep, env: env, envVersion: version}
 	if x.log, err = r.Ledger.Log(ctx, id, secretsOf(env)); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
@@ -116,6 +126,8 @@ func (x *run) walk(ctx context.Context, from int) error {
 		case err == nil:
 		case interrupted(ctx):
 			return ErrInterrupted
+		case errors.As(err, new(unwritten)):
+			return err // written or not: what the ledger says when it is read again decides
 		case steps[i].Tidy || x.dep.State == Live:
 			x.say("warning: %v", err)
 		default:
@@ -174,7 +186,7 @@ func (x *run) take(ctx context.Context, s Step) error {
 		rec.State, rec.Detail, err = StepSkipped, string(skip), nil
 		x.say("%s: skipped, %s", s.Name, skip)
 	case err != nil:
-		rec.State, rec.Error = StepFailed, err.Error()
+		rec.State, rec.Error = StepFailed, x.masked(err.Error())
 		x.say("%s: %v", s.Name, err)
 	case seen != "":
 		x.say("%s: %s", s.Name, seen)
@@ -187,13 +199,21 @@ func (x *run) take(ctx context.Context, s Step) error {
 		return err
 	}
 	if s.Reach != "" {
-		return x.move(keep, Move{To: s.Reach})
+		if err := x.move(keep, Move{To: s.Reach}); err != nil {
+			return unwritten{err}
+		}
 	}
 	return nil
 }
 
+// unwritten is a state change of which it is not known whether it was stored.
+type unwritten struct{ error }
+
+func (u unwritten) Unwrap() error { return u.error }
+
 // move writes a state change and remembers it.
 func (x *run) move(ctx context.Context, m Move) error {
+	m.Reason = x.masked(m.Reason)
 	m.Deployment, m.From, m.At = x.dep.ID, x.dep.State, x.Now()
 	if m.To == Live && x.live.ID != x.dep.ID {
 		m.Retire = x.live.ID
@@ -236,13 +256,20 @@ func byOperator(ctx context.Context) bool {
 
 // steady is a context that an operator's wish does not end, only the server's
 // stop: the cutover is carried through and taken back by its own undo.
-func steady(ctx context.Context) (context.Context, context.CancelFunc) {
+func (r *Runner) steady(ctx context.Context) (context.Context, context.CancelFunc) {
 	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
 		if interrupted(ctx) {
 			cancel(context.Cause(ctx))
 		}
 	})
+	go func() {
+		select {
+		case <-r.Stopping:
+			cancel(ErrInterrupted)
+		case <-out.Done():
+		}
+	}()
 	return out, func() { stop(); cancel(nil) }
 }
 
@@ -256,6 +283,16 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-t.C:
 		return nil
 	}
+}
+
+// masked is a sentence for people without what the log may not have either.
+func (x *run) masked(text string) string {
+	for _, v := range secretsOf(x.env) {
+		if len(v) >= 6 { // as in logs: shorter ones would tear holes
+			text = strings.ReplaceAll(text, v, "***")
+		}
+	}
+	return text
 }
 
 // secretsOf lists the values that must never reach a log.

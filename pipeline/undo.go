@@ -23,7 +23,7 @@ func (s superseded) Error() string { return s.reason }
 // context of its own, so that a cancel does not leave half a stack behind.
 func (x *run) end(ctx context.Context, done []Step, cause error) error {
 	final := x.final(ctx, cause)
-	steadied, stop := steady(ctx)
+	steadied, stop := x.steady(ctx)
 	defer stop()
 	undo, cancel := context.WithTimeout(steadied, undoBudget)
 	defer cancel()
@@ -32,10 +32,13 @@ func (x *run) end(ctx context.Context, done []Step, cause error) error {
 			continue
 		}
 		if err := x.takeBack(undo, s); err != nil {
-			if interrupted(ctx) {
+			if steadied.Err() != nil {
 				return ErrInterrupted
 			}
 			x.say("undo %s: %v", s.Name, err)
+			if errors.Is(err, ErrUnreachable) {
+				return fmt.Errorf("undo %s: %w", s.Name, err) // wait: who does not answer now will be asked again
+			}
 			return x.settle(context.WithoutCancel(ctx), Stuck, fmt.Sprintf("%v; then undoing %q: %v", cause, s.Name, err))
 		}
 	}
@@ -45,15 +48,20 @@ func (x *run) end(ctx context.Context, done []Step, cause error) error {
 // takeBack journals and runs one undo.
 func (x *run) takeBack(ctx context.Context, s Step) error {
 	rec := StepRecord{Attempt: x.dep.Attempt, Name: "undo " + s.Name, State: StepRunning, StartedAt: x.Now(), LogOffset: x.log.Offset()}
-	if err := x.Ledger.Step(ctx, x.dep.ID, rec); err != nil {
-		return fmt.Errorf("journal: %w", err)
+	// Visitors come before the journal: an undo looks at the world, not at it.
+	journal := func(ctx context.Context) {
+		if err := x.Ledger.Step(ctx, x.dep.ID, rec); err != nil {
+			x.say("journal undo %s: %v", s.Name, err)
+		}
 	}
+	journal(ctx)
 	err := x.insist(ctx, s.Undo)
 	rec.EndedAt, rec.State = x.Now(), StepUndone
 	if err != nil {
 		rec.State, rec.Error = StepFailed, err.Error()
 	}
-	return errors.Join(err, x.Ledger.Step(context.WithoutCancel(ctx), x.dep.ID, rec))
+	journal(context.WithoutCancel(ctx))
+	return err
 }
 
 // insist repeats an undo until it works or the budget is spent: an engine that

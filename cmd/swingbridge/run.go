@@ -75,6 +75,10 @@ func (p *plant) deploys(ctx context.Context) error {
 		return nil
 	}
 	p.finishLogs(ctx)
+	p.runner.Stopping = ctx.Done()
+	if err := p.store.Rejoin(ctx); err != nil {
+		return err
+	}
 	tick := time.NewTicker(reconcileEvery)
 	defer tick.Stop()
 	return together(ctx, p.queue.Run, func(ctx context.Context) error {

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -145,6 +146,7 @@ func (p *plant) openStore(ctx context.Context) (err error) {
 	}
 	p.queue = queue.New(p.db.Write, p.db.Read, queue.Options{
 		Worker: p.install + "-" + pipeline.NewID(time.Now()), Workers: workers, TakeBack: true, Logger: p.log, Handle: p.handle,
+		Causes: []error{pipeline.ErrCanceled, pipeline.ErrRollBack},
 	})
 	p.auth, err = auth.New(auth.Options{
 		Store: p.store, Setup: p.store, AdminToken: p.cfg.AdminToken,
@@ -258,12 +260,18 @@ func (l ledger) Log(_ context.Context, deployment string, secrets []string) (pip
 }
 
 // handle carries out a job of the queue.
-func (p *plant) handle(ctx context.Context, j queue.Job) error {
+func (p *plant) handle(ctx context.Context, j queue.Job) (err error) {
+	defer func() {
+		if v := recover(); v != nil { // the deployment is not settled: a job that is over would leave it so for ever
+			p.log.Error("deployment panicked, trying again", "job", j.ID, "panic", v, "stack", string(debug.Stack()))
+			err = queue.Again(time.Minute)
+		}
+	}()
 	var args struct{ Deployment string }
 	if err := json.Unmarshal(j.Args, &args); err != nil || args.Deployment == "" {
 		return fmt.Errorf("job %d has arguments %q", j.ID, j.Args)
 	}
-	err := p.runner.Run(ctx, args.Deployment)
+	err = p.runner.Run(ctx, args.Deployment)
 	switch {
 	case err == nil:
 		return p.logs.Finish(args.Deployment)

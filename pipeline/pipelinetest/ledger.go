@@ -279,16 +279,20 @@ func (l *Ledger) NewerQueued(ctx context.Context, id string) (bool, error) {
 }
 
 // QueueHead implements pipeline.Heads.
-func (l *Ledger) QueueHead(ctx context.Context, _, sha, _ string) (bool, error) {
+func (l *Ledger) QueueHead(ctx context.Context, h pipeline.Head) (bool, error) {
 	if err := l.w.call(ctx, "ledger.QueueHead"); err != nil {
 		return false, err
 	}
+	if h.Was != "" && h.Was != l.seenHead {
+		return false, nil
+	}
+	l.seenHead = h.Commit
 	for _, d := range l.All() {
-		if d.Commit == sha && (d.State == pipeline.Queued || d.State == pipeline.Running || d.State.Serves()) {
+		if d.Commit == h.Commit && (d.State == pipeline.Queued || d.State == pipeline.Running || d.State.Serves()) {
 			return false, nil
 		}
 	}
-	l.Queue(sha, pipeline.Poll)
+	l.Queue(h.Commit, pipeline.Poll)
 	return true, nil
 }
 
@@ -354,7 +358,9 @@ func (l *Ledger) SeenHead(ctx context.Context, _ string) (string, error) {
 }
 
 // SetSeenHead implements pipeline.HeadMemory.
-func (l *Ledger) SetSeenHead(ctx context.Context, _, sha string) error {
-	l.seenHead = sha
+func (l *Ledger) SetSeenHead(ctx context.Context, _, was, sha string) error {
+	if l.seenHead == was {
+		l.seenHead = sha
+	}
 	return l.w.call(ctx, "ledger.SetSeenHead")
 }

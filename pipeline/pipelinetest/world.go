@@ -28,6 +28,9 @@ type World struct {
 	// for the second time it is asked, when the call has had its effect.
 	Fail func(call string, after bool) error
 
+	// Stopping is closed when the server stops.
+	Stopping chan struct{}
+
 	forge  *Forge
 	engine *Engine
 	proxy  *Proxy
@@ -67,8 +70,8 @@ func (w *World) Runner() *pipeline.Runner {
 		Source: w.forge, Engine: w.engine, Proxy: w.proxy, Prover: w.proxy, Ledger: w.ledger,
 		Edge:       "edge",
 		AppNetwork: func(a pipeline.App) string { return "net-" + a.Name },
-		Now:        time.Now,
-		Logger:     slog.New(slog.DiscardHandler),
+		Now:        time.Now, Stopping: w.Stopping,
+		Logger: slog.New(slog.DiscardHandler),
 	}
 }
 

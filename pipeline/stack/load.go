@@ -29,9 +29,10 @@ type File struct {
 
 // Route names the service and port that visitors reach, and under which host.
 type Route struct {
-	Host    string
-	Service string
-	Port    int
+	Host    string `json:"host"`
+	Path    string `json:"path,omitempty"`
+	Service string `json:"service"`
+	Port    int    `json:"port"`
 }
 
 // overlayName is how problems call Input.Overlay.

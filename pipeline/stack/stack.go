@@ -7,9 +7,10 @@ import "time"
 type Stack struct {
 	Services []Service     `json:"services"`
 	Volumes  []Volume      `json:"volumes,omitempty"`
-	Guard    time.Duration `json:"guard"`           // how long the new color is watched after the cutover
-	Keep     int           `json:"keep"`            // releases kept for rollback
-	Notes    []string      `json:"notes,omitempty"` // sentences about what the files say to no effect, for the log
+	Guard    time.Duration `json:"guard"`            // how long the new color is watched after the cutover
+	Keep     int           `json:"keep"`             // releases kept for rollback
+	Routes   []Route       `json:"routes,omitempty"` // that visitors take to it: an app's may change while it is live
+	Notes    []string      `json:"notes,omitempty"`  // sentences about what the files say to no effect, for the log
 }
 
 // Role says what a deployment does with a service.

@@ -60,6 +60,11 @@ func (c *Commands) RemoveApp(ctx context.Context, by pipeline.Actor, name string
 	if err := c.o.RemoveThings(ctx, a); err != nil {
 		return fmt.Errorf("remove what %s runs: %w", name, err)
 	}
+	// While requests ended, reconciling may have found a live app without
+	// routes; now that its containers are gone it can no longer.
+	if err := c.o.Proxy.Drop(ctx, a.ID); err != nil {
+		return fmt.Errorf("take %s out of the proxy: %w", name, err)
+	}
 	if err := c.o.Apps.RemoveApp(ctx, a.ID); err != nil {
 		return fmt.Errorf("remove app %s: %w", name, err)
 	}

@@ -76,7 +76,7 @@ func (q *Queue) beat(ctx context.Context) error {
 		case !ok || row.attempt != r.job.Attempt:
 			r.cancel(ErrLost) // or it has just ended: then nobody listens
 		case row.cancel.Valid:
-			r.cancel(canceled(row.cancel.String))
+			r.cancel(q.canceled(row.cancel.String))
 		}
 	}
 	for id, row := range leased {

@@ -54,6 +54,10 @@ type Options struct {
 	// running when it starts belongs to a dead one.
 	TakeBack bool
 
+	// Causes are those that Cancel is called with: one that was written down
+	// before a crash is the same error again after it.
+	Causes []error
+
 	Now    func() time.Time
 	Logger *slog.Logger
 

@@ -20,7 +20,7 @@ const claimSQL = `
 	where state = 'queued' and id = (
 		select q.id from jobs q
 		where q.state = 'queued' and q.run_at <= $3 and (q.serial_key is null or not exists (
-			select 1 from jobs r where r.serial_key = q.serial_key and r.state = 'running'))
+			select 1 from jobs r where r.serial_key = q.serial_key and (r.state = 'running' or r.state = 'queued' and r.attempt > 0 and r.id < q.id)))
 		order by q.run_at, q.id limit 1)
 	returning id, kind, coalesce(serial_key, ''), coalesce(unique_key, ''), args, attempt, run_at, cancel`
 
@@ -48,7 +48,7 @@ func (q *Queue) claim(ctx context.Context) (context.Context, *run, error) {
 	j.RunAt = time.UnixMicro(runAt).UTC()
 	jobCtx, stop := context.WithCancelCause(ctx)
 	if cancel.Valid {
-		stop(canceled(cancel.String))
+		stop(q.canceled(cancel.String))
 	}
 	r := &run{job: j, cancel: stop}
 	q.mu.Lock()
@@ -61,7 +61,12 @@ func (q *Queue) claim(ctx context.Context) (context.Context, *run, error) {
 }
 
 // canceled is the cause of a cancel that was read from the table.
-func canceled(text string) error {
+func (q *Queue) canceled(text string) error {
+	for _, c := range q.Causes {
+		if c.Error() == text {
+			return c
+		}
+	}
 	if text == ErrCanceled.Error() {
 		return ErrCanceled
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 )
@@ -183,6 +184,38 @@ func (s *Store) settleQueue(ctx context.Context, t *tx, app pipeline.App) error 
 		t.changed(Change{App: app.Name, AppID: app.ID, Deployment: d.ID, State: d.State, Queued: true})
 	}
 	return nil
+}
+
+// Rejoin gives every deployment that is not over its job, where it has lost it:
+// none may wait or run for ever because nothing takes it up. Call it at start.
+func (s *Store) Rejoin(ctx context.Context) error {
+	return s.write(ctx, func(ctx context.Context, t *tx) error {
+		apps, err := collect(ctx, t, scanApp, `select `+appColumns+` from apps where removed_at = 0`)
+		if err != nil {
+			return fmt.Errorf("read apps: %w", err)
+		}
+		for _, app := range apps {
+			open, err := openDeployments(ctx, t, app.ID)
+			if err != nil {
+				return err
+			}
+			for _, d := range slices.Backward(open) {
+				held := d.State == pipeline.Live || d.State == pipeline.Stuck
+				if d.State == pipeline.Queued {
+					if held, err = isHeld(ctx, t, app, d.Trigger); err != nil {
+						return err
+					}
+				}
+				if held {
+					continue
+				}
+				if err := s.enqueue(ctx, t, d); err != nil { // one that has a job keeps it
+					return err
+				}
+			}
+		}
+		return nil
+	})
 }
 
 func (s *Store) enqueue(ctx context.Context, t *tx, d pipeline.Deployment) error {

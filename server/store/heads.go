@@ -21,42 +21,67 @@ func (s *Store) NewerQueued(ctx context.Context, deployment string) (bool, error
 	return n > 0, nil
 }
 
-// QueueHead queues the commit for the app as an automatic deployment unless one
-// of that commit is queued, running, live or stuck. Either way the head counts
-// as seen. The audit log tells because.
-func (s *Store) QueueHead(ctx context.Context, appID, commit, because string) (queued bool, err error) {
+// QueueHead queues the head for the app as an automatic deployment, unless one
+// of that commit is queued, running or stuck, or is live with nothing before it
+// that would take its place. Either way the head counts as seen, unless another
+// one was seen since h.Was. The audit log tells h.Because.
+func (s *Store) QueueHead(ctx context.Context, h pipeline.Head) (queued bool, err error) {
 	err = s.write(ctx, func(ctx context.Context, t *tx) error {
-		app, err := findApp(ctx, t, "id", appID)
+		app, err := findApp(ctx, t, "id", h.AppID)
 		if err != nil {
 			return err
 		}
-		if err := setSeenHead(ctx, t, appID, commit); err != nil {
+		if news, err := noteHead(ctx, t, h); err != nil || !news {
 			return err
 		}
-		open, err := openDeployments(ctx, t, appID)
-		if err != nil {
+		open, err := openDeployments(ctx, t, h.AppID)
+		if err != nil || endsAt(open, h) {
 			return err
-		}
-		for _, d := range open {
-			if d.Commit == commit {
-				return nil
-			}
 		}
 		d, err := s.queue(ctx, t, app, pipeline.NewDeployment{
-			AppID: appID, Commit: commit, Trigger: pipeline.Poll, Actor: "swingbridge",
+			AppID: h.AppID, Commit: h.Commit, Trigger: pipeline.Poll, Actor: "swingbridge",
 		})
 		if err != nil {
 			return err
 		}
 		queued = true
 		return s.addAudit(ctx, t, pipeline.AuditEntry{
-			Actor: "swingbridge", Action: "deployment.queue", App: app.Name, Target: d.ID, Detail: because,
+			Actor: "swingbridge", Action: "deployment.queue", App: app.Name, Target: d.ID, Detail: h.Because,
 		})
 	})
 	if err != nil {
 		return false, fmt.Errorf("queue head: %w", err)
 	}
 	return queued, nil
+}
+
+// noteHead remembers the head and says whether it is news.
+func noteHead(ctx context.Context, t *tx, h pipeline.Head) (bool, error) {
+	if h.Was == "" {
+		return true, setSeenHead(ctx, t, h.AppID, h.Commit)
+	}
+	n, err := t.affected(ctx, `update apps set seen_head = $1 where id = $2 and seen_head = $3`, h.Commit, h.AppID, h.Was)
+	if err != nil {
+		return false, fmt.Errorf("remember seen head: %w", err)
+	}
+	return n > 0, nil
+}
+
+// endsAt reports whether the app ends at the head anyway. open are its
+// deployments that are not over, newest first: one that is live is followed by
+// those that stand before it.
+func endsAt(open []pipeline.Deployment, h pipeline.Head) bool {
+	before := 0
+	for _, d := range open {
+		if d.ID == h.Instead {
+			continue
+		}
+		if d.Commit == h.Commit && (before == 0 || d.State != pipeline.Live) {
+			return true
+		}
+		before++
+	}
+	return false
 }
 
 // SetSubject writes what the deployment's commit is called.
@@ -71,9 +96,17 @@ func (s *Store) SeenHead(ctx context.Context, appID string) (string, error) {
 	return sha, found(err, "app %s", appID)
 }
 
-// SetSeenHead remembers the branch head that was acted on.
-func (s *Store) SetSeenHead(ctx context.Context, appID, sha string) error {
-	return s.updateOne(ctx, "app "+appID, `update apps set seen_head = $1 where id = $2`, sha, appID)
+// SetSeenHead remembers the branch head, unless another one than was has been
+// seen since.
+func (s *Store) SetSeenHead(ctx context.Context, appID, was, sha string) error {
+	err := s.write(ctx, func(ctx context.Context, t *tx) error {
+		_, err := t.affected(ctx, `update apps set seen_head = $1 where id = $2 and seen_head = $3`, sha, appID, was)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("remember seen head of app %s: %w", appID, err)
+	}
+	return nil
 }
 
 func setSeenHead(ctx context.Context, t *tx, appID, sha string) error {

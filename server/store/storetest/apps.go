@@ -93,7 +93,7 @@ func testApps(t *testing.T, open Open) {
 		a.RepoID = 7
 		a, err := w.UpdateApp(t.Context(), a)
 		must(t, err)
-		must(t, w.SetSeenHead(t.Context(), a.ID, sha("a")))
+		must(t, w.SetSeenHead(t.Context(), a.ID, "", sha("a")))
 		w.Clock.Add(time.Second)
 		a.Overlay, a.Name = "x: {}", "store"
 		a, err = w.UpdateApp(t.Context(), a)
