@@ -14,7 +14,7 @@ import (
 // Errors that adapters wrap so that steps can tell cases apart.
 var (
 	ErrNotFound    = errors.New("not found")
-	ErrConflict    = errors.New("changed by someone else")
+	ErrConflict    = errors.New("conflict")
 	ErrNoCommit    = errors.New("the repository has no such commit")
 	ErrNoBranch    = errors.New("the repository has no such branch")
 	ErrUnreachable = errors.New("not reachable")

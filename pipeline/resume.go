@@ -15,6 +15,9 @@ func (x *run) resume(ctx context.Context) (int, error) {
 	if err := x.loadLive(ctx); err != nil {
 		return 0, err
 	}
+	if err := x.closeSteps(ctx); err != nil {
+		return 0, err
+	}
 	switch x.dep.State {
 	case Queued:
 		return 0, x.begin(ctx)
@@ -35,6 +38,20 @@ func (x *run) resume(ctx context.Context) (int, error) {
 		return x.resumeGuard(ctx)
 	}
 	return x.index("drain"), nil
+}
+
+// closeSteps ends the steps that an interruption left open in the journal.
+func (x *run) closeSteps(ctx context.Context) error {
+	for _, s := range x.dep.Steps {
+		if !s.EndedAt.IsZero() {
+			continue
+		}
+		s.State, s.Error, s.EndedAt = StepFailed, "interrupted: the server ended", x.Now()
+		if err := x.Ledger.Step(ctx, x.dep.ID, s); err != nil {
+			return fmt.Errorf("journal %s: %w", s.Name, err)
+		}
+	}
+	return nil
 }
 
 func (x *run) begin(ctx context.Context) error {

@@ -82,9 +82,13 @@ func (m *Metrics) gauge(name, help string, read func() float64) {
 func outcomes() []pipeline.Outcome {
 	return []pipeline.Outcome{
 		pipeline.OutcomeQueued, pipeline.OutcomeCoalesced, pipeline.OutcomeDuplicate,
-		pipeline.OutcomePong, pipeline.OutcomeIgnored,
+		pipeline.OutcomePong, pipeline.OutcomeIgnored, refused,
 	}
 }
+
+// refused is what happened to a request that was not taken: nothing of it is
+// stored but this count.
+const refused pipeline.Outcome = "refused"
 
 const other = "other"
 

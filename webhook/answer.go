@@ -55,8 +55,9 @@ type refusal struct {
 	message string
 }
 
-func (h *handler) refuse(w http.ResponseWriter, no *refusal) {
+func (h *handler) refuse(w http.ResponseWriter, r *http.Request, no *refusal) {
 	h.Count("refused", no.code)
+	discard(w, r)
 	switch no.status {
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", http.MethodPost)

@@ -56,6 +56,24 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
+// discardLimit bounds what is read only to be thrown away.
+const discardLimit = 64 << 20
+
+// discard reads what is left of a refused body, within bounds: a client that
+// is still sending when the connection closes never sees the answer. One that
+// waits to be told to go on is told the answer instead.
+func discard(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.ContentLength > discardLimit || r.Header.Get("Expect") != "" {
+		return
+	}
+	control := http.NewResponseController(w)
+	if err := control.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+		return // a server that cannot bound the time does not wait
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, discardLimit) // its end is all that is wanted
+	_ = control.SetReadDeadline(time.Time{})          // the next request sets its own
+}
+
 // budget is a number of bytes that may be held at once.
 type budget struct{ left atomic.Int64 }
 

@@ -65,17 +65,17 @@ func New(o Options) http.Handler {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, no := h.receive(w, r)
 	if no != nil {
-		h.refuse(w, no)
+		h.refuse(w, r, no)
 		return
 	}
 	name, id, no := names(r.Header)
 	if no != nil {
-		h.refuse(w, no)
+		h.refuse(w, r, no)
 		return
 	}
 	event, err := Read(name, body)
 	if err != nil {
-		h.refuse(w, &refusal{status: http.StatusBadRequest, code: "not_json", message: "The body is not a JSON object."})
+		h.refuse(w, r, &refusal{status: http.StatusBadRequest, code: "not_json", message: "The body is not a JSON object."})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
@@ -86,7 +86,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 	if err != nil {
 		h.Logger.ErrorContext(ctx, "delivery not stored", "delivery", id, "event", name, "error", err)
-		h.refuse(w, &refusal{status: http.StatusServiceUnavailable, code: "not_stored", message: "The delivery was not stored; send it again."})
+		h.refuse(w, r, &refusal{status: http.StatusServiceUnavailable, code: "not_stored", message: "The delivery was not stored; send it again."})
 		return
 	}
 	a := answerOf(stored)

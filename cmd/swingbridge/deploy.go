@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -53,7 +54,12 @@ watched, visitors are swung back at once.`,
 				return err
 			}
 			d, err := c.Rollback(cmd.Context(), args[0], to)
-			return p.started(cmd.Context(), c, d, err, wait)
+			err = p.started(cmd.Context(), c, d, err, wait)
+			// What was being watched was told to go back: that it did is success.
+			if ended := (endError{}); d.Trigger != pipeline.Rollback && errors.As(err, &ended) && ended.state == pipeline.RolledBack {
+				return nil
+			}
+			return err
 		},
 	}
 	c.Flags().StringVar(&to, "to", "", "id of the deployment whose release is wanted")
@@ -81,10 +87,19 @@ func (p *program) started(ctx context.Context, c *client.Client, d api.Deploymen
 		return err
 	}
 	if code := codeOf(end.State); code != exitDone {
-		return exitError{code: code, err: fmt.Errorf("%s of %s ended %s: %s", pipeline.Short(end.Commit), end.App, end.State, end.Reason)}
+		text := fmt.Sprintf("%s of %s ended %s: %s", pipeline.Short(end.Commit), end.App, end.State, end.Reason)
+		return exitError{code: code, err: endError{state: end.State, text: text}}
 	}
 	return nil
 }
+
+// endError is a deployment that was waited for and did not end live.
+type endError struct {
+	state pipeline.State
+	text  string
+}
+
+func (e endError) Error() string { return e.text }
 
 func (p *program) cancel() *cobra.Command {
 	return &cobra.Command{

@@ -19,7 +19,7 @@ func (p *plant) pages() (server.Pages, error) {
 		Store: p.store, Commands: p.commands, Logs: p.logs, Auth: p.auth,
 		AuthErrors: web.AuthErrors{Unauthorized: auth.ErrUnauthorized, Limited: auth.ErrLimited, SetupClosed: auth.ErrSetupClosed},
 		Actor:      signedIn, Stats: p.stats, Doctor: p.webDoctor, Follow: web.FollowLogOf(p.logs.Follow),
-		Settings: p.settings(), Now: time.Now, Logger: p.log,
+		Plain: p.cfg.HTTPS == "", Settings: p.settings(), Now: time.Now, Logger: p.log,
 	})
 	if err != nil {
 		return server.Pages{}, err

@@ -161,7 +161,10 @@ func (p *plant) greets(ready func(*plant)) func(context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		fmt.Fprintf(p.out, "Swingbridge %s serves pages, API and webhooks on %s\n", version, p.origin())
+		fmt.Fprintf(p.out, "Swingbridge %s serves pages, API and webhooks on %s\n", version, p.server.Addr())
+		if p.cfg.PublicURL != "" {
+			fmt.Fprintf(p.out, "Links given to people and to GitHub begin with %s\n", p.origin())
+		}
 		if p.cfg.WebhookSecret == "" {
 			fmt.Fprintln(p.out, "No webhook secret is set: deliveries are refused until SWINGBRIDGE_WEBHOOK_SECRET is.")
 		}

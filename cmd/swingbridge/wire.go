@@ -192,7 +192,7 @@ func (p *plant) openEngine(ctx context.Context) (err error) {
 func (p *plant) openGitHub(context.Context) (err error) {
 	p.github, err = github.New(github.Options{
 		BaseURL: p.cfg.GitHubAPIURL, Token: p.cfg.GitHubToken, AppID: p.cfg.GitHubAppID, AppKey: []byte(p.cfg.GitHubAppKey),
-		PublicURL: p.cfg.PublicURL, Logger: p.log,
+		PublicURL: p.cfg.PublicURL, Plain: p.cfg.HTTPS == "", Logger: p.log,
 	})
 	if err != nil {
 		return err

@@ -38,6 +38,7 @@ type Options struct {
 	AppID     int64        // of a GitHub App, with AppKey
 	AppKey    []byte       // its private key, PEM
 	PublicURL string       // base of the links that reports carry; empty: none
+	Plain     bool         // visitors come over http, not https
 	HTTP      *http.Client // transport and timeout are taken from it; nil is a timeout of 15 s
 	Now       func() time.Time
 	Logger    *slog.Logger
@@ -48,6 +49,7 @@ type Options struct {
 type Client struct {
 	base      *url.URL
 	publicURL string
+	plain     bool
 	identity  identity
 	timeout   time.Duration
 	now       func() time.Time
@@ -81,7 +83,7 @@ func New(o Options) (*Client, error) {
 	}
 	return &Client{
 		base: base, identity: who, timeout: d.timeout, now: o.Now, log: o.Logger,
-		publicURL: strings.TrimRight(o.PublicURL, "/"),
+		publicURL: strings.TrimRight(o.PublicURL, "/"), plain: o.Plain,
 	}, nil
 }
 

@@ -182,7 +182,11 @@ func RecordStatusOf(s Subject) RecordStatus {
 		Description: clip(s.title(), 140),
 	}
 	if routes := s.App.Routes; out.State == "success" && len(routes) > 0 {
-		out.EnvironmentURL = "https://" + routes[0].Host + routes[0].Path
+		scheme := "https://"
+		if s.Plain {
+			scheme = "http://"
+		}
+		out.EnvironmentURL = scheme + routes[0].Host + routes[0].Path
 	}
 	return out
 }

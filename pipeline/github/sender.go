@@ -232,7 +232,7 @@ func (s *Sender) lookUp(ctx context.Context, row pipeline.Report) (job, error) {
 	if err != nil {
 		return job{}, fmt.Errorf("app of deployment %s: %w", row.Deployment, err)
 	}
-	return job{row: row, subject: Subject{Deployment: d, App: app, PublicURL: s.o.Client.publicURL}}, nil
+	return job{row: row, subject: Subject{Deployment: d, App: app, PublicURL: s.o.Client.publicURL, Plain: s.o.Client.plain}}, nil
 }
 
 // serve sends the rows of one repository, one after the other. Where GitHub

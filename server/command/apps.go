@@ -44,7 +44,7 @@ func (c *Commands) UpdateApp(ctx context.Context, by pipeline.Actor, a pipeline.
 func (c *Commands) RemoveApp(ctx context.Context, by pipeline.Actor, name string) error {
 	a, err := c.o.Apps.AppByName(ctx, name)
 	if err != nil {
-		return fmt.Errorf("app %s: %w", name, err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeBudget)
 	defer cancel()
@@ -124,7 +124,7 @@ func (c *Commands) drained(ctx context.Context, a pipeline.App) error {
 func (c *Commands) SetEnv(ctx context.Context, by pipeline.Actor, app, name, value string) (int64, error) {
 	a, err := c.o.Apps.AppByName(ctx, app)
 	if err != nil {
-		return 0, fmt.Errorf("app %s: %w", app, err)
+		return 0, err
 	}
 	if !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`).MatchString(name) {
 		return 0, fmt.Errorf("%w variable name %q: use letters, digits and _, not beginning with a digit", pipeline.ErrInvalid, name)
@@ -143,7 +143,7 @@ func (c *Commands) SetEnv(ctx context.Context, by pipeline.Actor, app, name, val
 func (c *Commands) UnsetEnv(ctx context.Context, by pipeline.Actor, app, name string) (int64, error) {
 	a, err := c.o.Apps.AppByName(ctx, app)
 	if err != nil {
-		return 0, fmt.Errorf("app %s: %w", app, err)
+		return 0, err
 	}
 	version, err := c.o.Environments.UnsetEnv(ctx, a.ID, name)
 	if err != nil {

@@ -21,6 +21,7 @@ type desk struct {
 	audit       []pipeline.AuditEntry
 	auditErr    error
 	env         map[string]string
+	envVersions map[string]int64 // by release
 }
 
 func (d *desk) AppByName(_ context.Context, name string) (pipeline.App, error) {
@@ -69,8 +70,8 @@ func (d *desk) LiveDeployment(context.Context, string) (pipeline.Deployment, err
 	return pipeline.Deployment{}, pipeline.ErrNotFound
 }
 
-func (d *desk) Release(context.Context, string) (pipeline.Release, error) {
-	return pipeline.Release{}, pipeline.ErrNotFound
+func (d *desk) Release(_ context.Context, id string) (pipeline.Release, error) {
+	return pipeline.Release{ID: id, EnvVersion: d.envVersions[id]}, nil
 }
 
 func (d *desk) QueueDeployment(_ context.Context, n pipeline.NewDeployment) (pipeline.Deployment, error) {
@@ -159,6 +160,27 @@ func TestRollback_GoesToTheLastGoodReleaseBeforeTheLiveOne(t *testing.T) {
 	}
 	if len(d.audit) != 1 || d.audit[0].Actor != "ada" || d.audit[0].From != "192.0.2.1" {
 		t.Errorf("audit %+v", d.audit)
+	}
+}
+
+func TestRollback_PassesOverWhatWouldChangeNothing(t *testing.T) {
+	t.Parallel()
+	at := time.Now()
+	d, c := setup(
+		pipeline.Deployment{ID: "d4", State: pipeline.Live, ReleaseID: "r4", LiveAt: at, Commit: "two"},
+		pipeline.Deployment{ID: "d3", State: pipeline.Retired, ReleaseID: "r3", LiveAt: at, Commit: "two"},
+		pipeline.Deployment{ID: "d2", State: pipeline.Retired, ReleaseID: "r2", LiveAt: at, Commit: "two"},
+		pipeline.Deployment{ID: "d1", State: pipeline.Retired, ReleaseID: "r1", LiveAt: at, Commit: "one"},
+	)
+	d.envVersions = map[string]int64{"r4": 7, "r3": 7, "r2": 6}
+	for _, want := range []string{"r2", "r1"} {
+		if _, err := c.Rollback(t.Context(), ada(), "shop", ""); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.queued[len(d.queued)-1].ReleaseID; got != want {
+			t.Errorf("rolled back to %s, want %s", got, want)
+		}
+		d.envVersions["r2"] = 7
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/swingbridge/swingbridge/pipeline"
@@ -14,7 +15,7 @@ import (
 func (c *Commands) Deploy(ctx context.Context, by pipeline.Actor, app, commit string, t pipeline.Trigger) (pipeline.Deployment, error) {
 	a, err := c.o.Apps.AppByName(ctx, app)
 	if err != nil {
-		return pipeline.Deployment{}, fmt.Errorf("app %s: %w", app, err)
+		return pipeline.Deployment{}, err
 	}
 	if commit == "" {
 		if commit, err = c.o.Source.Head(ctx, a.Repo, a.Branch); err != nil {
@@ -38,7 +39,7 @@ func (c *Commands) Deploy(ctx context.Context, by pipeline.Actor, app, commit st
 func (c *Commands) Rollback(ctx context.Context, by pipeline.Actor, app, to string) (pipeline.Deployment, error) {
 	a, err := c.o.Apps.AppByName(ctx, app)
 	if err != nil {
-		return pipeline.Deployment{}, fmt.Errorf("app %s: %w", app, err)
+		return pipeline.Deployment{}, err
 	}
 	if to == "" {
 		d, done, err := c.swingBack(ctx, by, a)
@@ -78,7 +79,7 @@ func (c *Commands) rollbackTarget(ctx context.Context, a pipeline.App, to string
 	if to != "" {
 		d, err := c.o.Deployments.Deployment(ctx, to)
 		if err != nil {
-			return pipeline.Deployment{}, fmt.Errorf("deployment %s: %w", to, err)
+			return pipeline.Deployment{}, err
 		}
 		if d.AppID != a.ID {
 			return pipeline.Deployment{}, fmt.Errorf("deployment %s of app %s: %w", to, a.Name, pipeline.ErrNotFound)
@@ -94,18 +95,37 @@ func (c *Commands) rollbackTarget(ctx context.Context, a pipeline.App, to string
 	if err != nil {
 		return pipeline.Deployment{}, fmt.Errorf("list deployments: %w", err)
 	}
-	live := ""
 	for _, d := range good {
-		if d.State == pipeline.Live {
-			live = d.ReleaseID
+		same, err := c.sameAsLive(ctx, good, d)
+		if err != nil {
+			return pipeline.Deployment{}, err
 		}
-	}
-	for _, d := range good {
-		if d.State == pipeline.Retired && d.ReleaseID != "" && d.ReleaseID != live {
+		if !same {
 			return d, nil
 		}
 	}
 	return pipeline.Deployment{}, fmt.Errorf("%w: app %s has no earlier release to go back to", pipeline.ErrConflict, a.Name)
+}
+
+// sameAsLive reports whether going to the deployment's release would change
+// nothing: the same commit with the same environment is live.
+func (c *Commands) sameAsLive(ctx context.Context, good []pipeline.Deployment, d pipeline.Deployment) (bool, error) {
+	i := slices.IndexFunc(good, func(g pipeline.Deployment) bool { return g.State == pipeline.Live })
+	if d.ReleaseID == "" || i >= 0 && good[i].ReleaseID == d.ReleaseID {
+		return true, nil // the live one itself is among them
+	}
+	if i < 0 || good[i].Commit != d.Commit {
+		return false, nil
+	}
+	live, err := c.o.Deployments.Release(ctx, good[i].ReleaseID)
+	if err != nil {
+		return false, fmt.Errorf("read the live release: %w", err)
+	}
+	other, err := c.o.Deployments.Release(ctx, d.ReleaseID)
+	if err != nil {
+		return false, fmt.Errorf("read an earlier release: %w", err)
+	}
+	return live.EnvVersion == other.EnvVersion, nil
 }
 
 // Cancel ends a deployment: a queued one at once, a running one after undoing
@@ -113,7 +133,7 @@ func (c *Commands) rollbackTarget(ctx context.Context, a pipeline.App, to string
 func (c *Commands) Cancel(ctx context.Context, by pipeline.Actor, id string) (pipeline.Deployment, error) {
 	d, err := c.o.Deployments.Deployment(ctx, id)
 	if err != nil {
-		return pipeline.Deployment{}, fmt.Errorf("deployment %s: %w", id, err)
+		return pipeline.Deployment{}, err
 	}
 	if d, err = c.cancelOne(ctx, d); err != nil {
 		return d, err
@@ -140,7 +160,7 @@ func (c *Commands) cancelOne(ctx context.Context, d pipeline.Deployment) (pipeli
 func (c *Commands) Resolve(ctx context.Context, by pipeline.Actor, id string, as pipeline.State) (pipeline.Deployment, error) {
 	d, err := c.o.Deployments.Deployment(ctx, id)
 	if err != nil {
-		return pipeline.Deployment{}, fmt.Errorf("deployment %s: %w", id, err)
+		return pipeline.Deployment{}, err
 	}
 	if d.State != pipeline.Stuck {
 		return d, fmt.Errorf("%w: deployment %s is %s, not stuck", pipeline.ErrConflict, id, d.State)

@@ -52,7 +52,7 @@ func (c *Commands) ServiceLog(ctx context.Context, app, service string, o pipeli
 func (c *Commands) Plan(ctx context.Context, app, commit string) (pipeline.PlanSummary, error) {
 	a, err := c.o.Apps.AppByName(ctx, app)
 	if err != nil {
-		return pipeline.PlanSummary{}, fmt.Errorf("app %s: %w", app, err)
+		return pipeline.PlanSummary{}, err
 	}
 	if commit == "" {
 		if commit, err = c.o.Source.Head(ctx, a.Repo, a.Branch); err != nil {
@@ -87,7 +87,7 @@ func (c *Commands) Plan(ctx context.Context, app, commit string) (pipeline.PlanS
 func (c *Commands) containers(ctx context.Context, app string) (pipeline.App, []pipeline.Container, error) {
 	a, err := c.o.Apps.AppByName(ctx, app)
 	if err != nil {
-		return a, nil, fmt.Errorf("app %s: %w", app, err)
+		return a, nil, err
 	}
 	there, err := c.o.Engine.List(ctx, pipeline.Filter{AppID: a.ID})
 	if err != nil {

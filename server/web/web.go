@@ -31,6 +31,7 @@ type Options struct {
 	Stats      func(ctx context.Context) (Stats, error)         // nil: no numbers
 	Doctor     func(ctx context.Context) []Check                // nil: no checks
 	Follow     FollowLog                                        // see FollowLogOf
+	Plain      bool                                             // visitors come over http, not https
 	Settings   []Setting                                        // shown as they are: without secrets
 	Now        func() time.Time                                 // nil: time.Now
 	Logger     *slog.Logger                                     // nil: discards
@@ -101,9 +102,18 @@ func (s *Web) functions() template.FuncMap {
 	return template.FuncMap{
 		"when": func(t time.Time) moment { return momentOf(t, s.o.Now()) },
 		"word": word, "short": pipeline.Short, "asset": s.assets.path, "number": thousands, "sentence": sentence,
+		"visit":  s.visit,
 		"branch": func(ref string) string { return strings.TrimPrefix(ref, "refs/heads/") },
 		"more":   func(n int) string { return plural(n-1, "other") },
 	}
+}
+
+// visit is where visitors come in.
+func (s *Web) visit(r pipeline.Route) string {
+	if s.o.Plain {
+		return "http://" + r.Host + r.Prefix()
+	}
+	return "https://" + r.Host + r.Prefix()
 }
 
 // render sends a page, whole or not at all.
