@@ -92,8 +92,9 @@ func loadConfig(environ []string) (Config, error) {
 
 func readSecretFiles(vars map[string]string) error {
 	for _, name := range secretNames() {
-		path, ok := vars[name+"_FILE"]
-		if !ok {
+		path := vars[name+"_FILE"]
+		if path == "" { // as empty as an empty setting
+			delete(vars, name+"_FILE")
 			continue
 		}
 		if vars[name] != "" {

@@ -23,6 +23,7 @@ type release struct {
 	dockerfile string   // instead of the usual one
 	within     string   // of the probe
 	guard      string
+	grace      string // after SIGTERM
 }
 
 // files is the app's repository at the release.
@@ -35,6 +36,9 @@ func (s *site) files(r release) map[string]string {
 	if r.within == "" {
 		r.within = "60s"
 	}
+	if r.grace == "" {
+		r.grace = "5s"
+	}
 	if r.dockerfile == "" {
 		command, err := json.Marshal(append([]string{"/app"}, r.args...))
 		if err != nil {
@@ -45,7 +49,7 @@ func (s *site) files(r release) map[string]string {
 	return map[string]string{
 		"Dockerfile": r.dockerfile,
 		"page.txt":   r.version + "\n",
-		"compose.yml": "services:\n  web:\n    build: .\n    stop_grace_period: 5s\n" +
+		"compose.yml": "services:\n  web:\n    build: .\n    stop_grace_period: " + r.grace + "\n" +
 			"    x-swingbridge: {drain: 10s, probe: {within: " + r.within + ", timeout: 2s, interval: 100ms}}\n" +
 			"x-swingbridge: {guard: " + r.guard + "}\n",
 	}

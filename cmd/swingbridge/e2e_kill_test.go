@@ -3,7 +3,10 @@ package main
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/server/api"
 	"github.com/swingbridge/swingbridge/server/api/client"
 )
 
@@ -67,6 +70,40 @@ func TestKill_WithAQueueLosesNoPush(t *testing.T) {
 	s.check(second, "success")
 	s.sees(appHost, "version 3")
 	s.only(second)
+	s.deploymentsAre(3)
+}
+
+func TestKill_WhileAFailureIsUndoneEndsInTheFailure(t *testing.T) {
+	t.Parallel()
+	s := live(t)
+	before := s.containers()
+	id := s.push(release{version: "version 2", args: []string{"-fail", "no luck"}}, "Hope for luck")
+	s.awaitStep(id, "undo start")
+	s.serve.kill(t)
+	s.start()
+	s.mustBe(s.await(id), pipeline.Failed)
+	s.check(id, "failure")
+	s.sees(appHost, "version 1")
+
+	// And while visitors are on their way back: one of them takes his time.
+	id = s.push(release{version: "version 3", guard: "60s"}, "Be doubted")
+	s.awaitUntil(id, "watching", func(d api.Deployment) bool { return d.State == pipeline.Watching })
+	slow := s.linger("8s")
+	if _, err := s.api.Rollback(t.Context(), appName, ""); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitStep(id, "undo cut over")
+	s.serve.kill(t)
+	if slow() == nil {
+		t.Error("a request outlived the proxy, which was in the killed process")
+	}
+	s.start()
+	s.mustBe(s.await(id), pipeline.RolledBack)
+	s.check(id, "failure")
+	s.sees(appHost, "version 1")
+	if diff := cmp.Diff(before, s.containers()); diff != "" {
+		t.Errorf("containers changed (-before +after):\n%s", diff)
+	}
 	s.deploymentsAre(3)
 }
 

@@ -133,6 +133,28 @@ func TestEnvironment_ReachesTheContainerAndNobodyElse(t *testing.T) {
 	}
 }
 
+func TestRemove_TakesTheAppOutForGoodHoweverLongItsServerTakes(t *testing.T) {
+	t.Parallel()
+	s := running(t)
+	// It ends so late that the server's look at what runs falls in between.
+	late := reconcileEvery + 3*time.Second
+	id := s.push(release{version: "version 1", args: []string{"-linger", late.String()}, grace: "60s"}, "Linger")
+	s.mustBe(s.await(id), pipeline.Live)
+	if err := s.api.RemoveApp(t.Context(), appName); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.get(appHost, "/"); err == nil || err.Error() != "status 404" {
+		t.Errorf("the removed app's host is answered %v, want 404 as any unknown one", err)
+	}
+	if left := s.labelled(); len(left.containers)+len(left.images) > 0 || len(left.networks) != 1 {
+		t.Errorf("the removed app left %+v behind", left)
+	}
+	// Its name is free, and what comes next is not mistaken for it.
+	s.addApp(appName, appRepo, appHost)
+	s.mustBe(s.await(s.push(release{version: "version 2"}, "Begin anew")), pipeline.Live)
+	s.sees(appHost, "version 2")
+}
+
 // deploy deploys the branch head anew and waits until it is live.
 func (s *site) deploy() {
 	s.t.Helper()

@@ -20,16 +20,12 @@ func TestProxyProcess_OutlivesTheServerAndStartsWithoutIt(t *testing.T) {
 	// The server is killed while visitors come, one of whom takes his time, and
 	// in the middle of a deployment.
 	crowd := s.visit(appHost)
-	slow := make(chan error, 1)
-	go func() {
-		_, err := s.get(appHost, "/wait?ms=3000")
-		slow <- err
-	}()
+	slow := s.linger("3s")
 	second := s.push(release{version: "version 2", args: []string{"-slow", "1s"}}, "Add a second quay")
 	s.awaitStep(second, "probe")
 	s.serve.kill(t)
 	crowd.more(100)
-	if err := <-slow; err != nil {
+	if err := slow(); err != nil {
 		t.Errorf("a request that was open while the server was killed: %v", err)
 	}
 	s.start()

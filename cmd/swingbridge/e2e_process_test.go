@@ -92,7 +92,7 @@ func (p *process) terminate(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Errorf("end %s: %v", p.name, err)
 	}
-	limit := time.NewTimer(grace)
+	begun, limit := time.Now(), time.NewTimer(grace)
 	defer limit.Stop()
 	select {
 	case <-p.ended:
@@ -102,6 +102,7 @@ func (p *process) terminate(t *testing.T) {
 		t.Errorf("%s did not end within %s after SIGTERM", p.name, grace)
 		return
 	}
+	t.Logf("%s ended %s after SIGTERM", p.name, time.Since(begun).Round(time.Millisecond))
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("%s ended with %s after SIGTERM", p.name, p.cmd.ProcessState)
 	}

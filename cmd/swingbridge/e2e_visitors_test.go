@@ -175,6 +175,27 @@ func (s *site) get(host, path string) (string, error) {
 	return strings.TrimSpace(string(body)), nil
 }
 
+// linger opens a request that takes its time, and returns once it has begun to
+// be answered. The result waits for its end.
+func (s *site) linger(d string) (end func() error) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+s.web+"/linger?for="+d, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Host = appHost
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, resp.Body)
+		ended <- errors.Join(err, resp.Body.Close())
+	}()
+	return func() error { return <-ended }
+}
+
 func TestVisitors_CountWhatFailsAndWhatIsStale(t *testing.T) {
 	t.Parallel()
 	var n int

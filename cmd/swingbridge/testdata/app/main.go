@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,6 +24,7 @@ func main() {
 	fail := flag.String("fail", "", "say this and end at once")
 	slow := flag.Duration("slow", 0, "listen only after this time")
 	die := flag.Duration("die", 0, "end this time after the first visitor")
+	linger := flag.Duration("linger", 0, "go on for this time after SIGTERM")
 	say := flag.String("say", "", "print this variable at the start")
 	flag.Parse()
 	if *say != "" {
@@ -41,6 +41,9 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	if *linger > 0 {
+		ctx = later(ctx, *linger)
+	}
 	select {
 	case <-time.After(*slow):
 	case <-ctx.Done():
@@ -51,8 +54,15 @@ func main() {
 	}
 }
 
-// app answers. / is the page, /env?name=X a variable, /wait?ms=N the page after
-// that time.
+// later ends some time after ctx does.
+func later(ctx context.Context, d time.Duration) context.Context {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return out
+}
+
+// app answers. / is the page, /env?name=X a variable, /linger?for=2s the page
+// after that time, with a beginning at once.
 type app struct {
 	page   []byte
 	status int
@@ -77,13 +87,23 @@ func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/env":
 		fmt.Fprintln(w, os.Getenv(r.URL.Query().Get("name")))
 		return
-	case "/wait":
-		ms, _ := strconv.Atoi(r.URL.Query().Get("ms"))
+	case "/linger":
+		d, err := time.ParseDuration(r.URL.Query().Get("for"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		fmt.Fprintln(w, "a moment")
+		if http.NewResponseController(w).Flush() != nil {
+			return
+		}
 		select {
-		case <-time.After(time.Duration(ms) * time.Millisecond):
+		case <-time.After(d):
 		case <-r.Context().Done():
 			return
 		}
+		_, _ = w.Write(a.page)
+		return
 	}
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.page)
