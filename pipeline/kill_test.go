@@ -93,7 +93,9 @@ func killedAt(t *testing.T, n int, after bool, b pipelinetest.Behavior, want pip
 		before := len(w.Calls())
 		fail, hit := at(n, after, pipelinetest.ErrKilled)
 		w.Fail = fail
-		err := w.Run(context.Background(), d.ID)
+		if err := w.Run(context.Background(), d.ID); err != nil && hit() == "" {
+			t.Fatal(err)
+		}
 		w.Fail = nil
 		done = n > len(w.Calls())-before
 		if hit() != "" {

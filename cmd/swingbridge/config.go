@@ -2,12 +2,16 @@ package main
 
 import (
 	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -81,13 +85,34 @@ func loadConfig(environ []string) (Config, error) {
 	}
 	var c Config
 	if err := env.ParseWithOptions(&c, env.Options{Environment: vars}); err != nil {
-		return Config{}, fmt.Errorf("read settings: %w", err)
+		return Config{}, badSetting(err, vars)
 	}
-	// An empty value is a value here: no TLS.
+	// An empty value is a value here: no such listener.
 	if v, set := vars["SWINGBRIDGE_HTTPS"]; set {
 		c.HTTPS = v
 	}
+	if v, set := vars["SWINGBRIDGE_HTTP"]; set {
+		c.HTTP = v
+	}
 	return c, c.check()
+}
+
+// badSetting names the variable that a parse error is about; the library names
+// the field.
+func badSetting(err error, vars map[string]string) error {
+	params, perr := env.GetFieldParams(&Config{})
+	if perr != nil {
+		return errors.Join(err, perr)
+	}
+	var parse env.ParseError
+	if errors.As(err, &parse) {
+		for _, p := range params {
+			if field, ok := reflect.TypeFor[Config]().FieldByName(parse.Name); ok && field.Tag.Get("env") == p.Key {
+				return fmt.Errorf("%s %q: not a %s", p.Key, vars[p.Key], parse.Type)
+			}
+		}
+	}
+	return fmt.Errorf("read settings: %w", err)
 }
 
 func readSecretFiles(vars map[string]string) error {
@@ -152,6 +177,12 @@ func (c *Config) check() (err error) {
 	if c.DatabaseURL != "" {
 		return errors.New("SWINGBRIDGE_DATABASE_URL: this version keeps its records in SQLite only: unset it")
 	}
+	if err := c.checkAddresses(); err != nil {
+		return err
+	}
+	if block, _ := pem.Decode([]byte(c.GitHubAppKey)); c.GitHubAppKey != "" && block == nil {
+		return errors.New("SWINGBRIDGE_GITHUB_APP_KEY: not a private key in PEM, as GitHub hands it out")
+	}
 	if c.Proxy != "" && !strings.HasPrefix(c.Proxy, "unix:") {
 		return fmt.Errorf("SWINGBRIDGE_PROXY %q: write unix:PATH", c.Proxy)
 	}
@@ -164,6 +195,29 @@ func (c *Config) check() (err error) {
 		}
 	}
 	return c.absolute()
+}
+
+// checkAddresses looks at the addresses to listen on before anything listens.
+func (c *Config) checkAddresses() error {
+	for _, a := range []struct {
+		name, value string
+		may         bool // be empty
+	}{
+		{"SWINGBRIDGE_LISTEN", c.Listen, false}, {"SWINGBRIDGE_HTTP", c.HTTP, true}, {"SWINGBRIDGE_HTTPS", c.HTTPS, true},
+	} {
+		if a.value == "" && a.may {
+			continue
+		}
+		_, port, err := net.SplitHostPort(a.value)
+		n, perr := strconv.Atoi(port)
+		if err != nil || perr != nil || n < 0 || n > 65535 {
+			return fmt.Errorf("%s %q: write HOST:PORT or :PORT", a.name, a.value)
+		}
+	}
+	if c.HTTP == "" && c.HTTPS == "" {
+		return errors.New("SWINGBRIDGE_HTTP and SWINGBRIDGE_HTTPS are both empty: visitors need one of them")
+	}
+	return nil
 }
 
 func checkURL(name, value string) error {
