@@ -38,7 +38,7 @@ e2e: need build ## the end-to-end tests alone
 
 .PHONY: golden
 golden: ## write the golden files anew; read the diff before you commit it
-	go test ./pipeline/... ./server/... -run Golden -update
+	go test ./pipeline/stack ./server/web ./cmd/swingbridge -run Golden -update
 
 .PHONY: lint
 lint: $(LINT) ## gofmt, golangci-lint with the house's import rules
@@ -56,7 +56,7 @@ need: ## install what building and testing need on Debian (apt), and start an en
 
 .PHONY: bench
 bench: need build ## the published figures, as ratios within one run
-	go run ./docs/bench
+	.ci/engine .ci/bench
 
 .PHONY: clean
 clean: ## remove what building made, and what tests left on the engine

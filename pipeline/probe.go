@@ -61,14 +61,18 @@ func (x *run) probeOne(ctx context.Context, svc stack.Service, c Container) (str
 			return "", errors.New("its health check says unhealthy")
 		}
 		before := last
-		last = ask(ctx, client, svc.Probe, c.Edge)
+		if svc.Probe.Path == "" {
+			last = x.knock(ctx, svc.Probe, c.Edge)
+		} else {
+			last = ask(ctx, client, svc.Probe, c.Edge)
+		}
 		if last.good {
 			good++
 		} else {
 			good = 0
 		}
 		if last.text != before.text {
-			x.say("  GET %s → %s", svc.Probe.Path, last.text)
+			x.say("  %s → %s", question(svc.Probe), last.text)
 		}
 		if good >= svc.Probe.Successes && (!now.HasCheck || now.Health == "healthy") {
 			return fmt.Sprintf("%s, %d of %d in a row after %s", last.text, good, svc.Probe.Successes, x.Now().Sub(begun).Round(time.Millisecond)), nil
@@ -91,12 +95,32 @@ func pause(p stack.Probe, begun, now time.Time, good int) time.Duration {
 	return p.Interval
 }
 
+// question is what a probe asks, in the log's words.
+func question(p stack.Probe) string {
+	if p.Path == "" {
+		return fmt.Sprintf("connect to port %d", p.Port)
+	}
+	return "GET " + p.Path
+}
+
 // answer is what one request of a probe saw.
 type answer struct {
 	good bool
 	text string
 	err  error
 	code int
+}
+
+// knock asks only whether the port accepts a connection.
+func (x *run) knock(ctx context.Context, p stack.Probe, addr netip.Addr) answer {
+	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
+	defer cancel()
+	conn, err := x.Engine.Dial(ctx, "tcp", netip.AddrPortFrom(addr, uint16(p.Port)).String())
+	if err != nil {
+		return answer{text: plainly(err), err: err}
+	}
+	_ = conn.Close() // it was only asked whether it would open
+	return answer{good: true, text: "connected"}
 }
 
 func ask(ctx context.Context, client *http.Client, p stack.Probe, addr netip.Addr) answer {

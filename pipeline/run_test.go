@@ -268,6 +268,17 @@ func TestRun_AManualDeploymentDeploysWhatWasAsked(t *testing.T) {
 	})
 }
 
+func TestRun_AnEmptyProbePathAsksForAConnectionOnly(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
+		w.Ledger().SetOverlay("services: {web: {x-swingbridge: {probe: {path: ''}}}}")
+		sha := w.Forge().Push("main", nil)
+		w.Engine().Behave(sha, pipelinetest.Behavior{Status: 500})
+		d := deploy(t, w, sha, pipeline.Push)
+		wantState(t, w, d.ID, pipeline.Live)
+	})
+}
+
 func TestRun_ARollbackNeedsNeitherForgeNorBuild(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {

@@ -22,6 +22,7 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline"
 )
 
+//nolint:gochecknoglobals // a flag of go test
 var updateDocs = flag.Bool("update", false, "write the golden parts of the documents anew")
 
 const top = "../.."
