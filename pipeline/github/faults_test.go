@@ -103,6 +103,25 @@ func TestSender_ConvergesAfterGitHubWasDown(t *testing.T) {
 	}
 }
 
+func TestSender_ANewsDoesNotHoldUpWhatIsToBeTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := setup(t, asToken)
+		s := w.sender()
+		stop := run(t, s)
+		defer stop()
+		w.hub.FailNext(1, http.StatusBadGateway)
+		w.outbox.put(deployment("01a", pipeline.Queued))
+		s.Wake()
+		pass(100 * time.Millisecond) // failed, to be tried again in a second or so
+		s.Wake()                     // of something that is not due, or not ours
+		pass(5 * time.Second)
+		if n := len(w.hub.Statuses()); n != 1 {
+			t.Errorf("there are %d statuses 5 seconds after GitHub failed once, want 1", n)
+		}
+	})
+}
+
 func TestSender_TwentyDeploymentsCloseOnceEachUnderFaults(t *testing.T) {
 	t.Parallel()
 	for _, as := range identities() {

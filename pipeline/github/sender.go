@@ -125,10 +125,17 @@ func (s *Sender) Wake() {
 // Run sends until ctx ends, then returns nil once nothing of it is under way. A
 // request that the end interrupted is looked for at the next start.
 func (s *Sender) Run(ctx context.Context) error {
+	var next time.Time
 	for ctx.Err() == nil {
-		next, err := s.pass(ctx, false)
+		begun := s.now()
+		due, err := s.pass(ctx, false)
 		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "reports to GitHub wait", "error", err)
+		}
+		// A pass knows of the rows that it saw; what an earlier one put off
+		// still waits for its own time.
+		if !next.After(begun) || !due.IsZero() && due.Before(next) {
+			next = due
 		}
 		timer := time.NewTimer(s.pause(next))
 		select {
