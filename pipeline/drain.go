@@ -64,8 +64,8 @@ func (x *run) waitDrained(ctx context.Context, deployment string, limit time.Tim
 		case err != nil && (late || ctx.Err() != nil):
 			return 0, fmt.Errorf("count open requests: %w", err)
 		}
-		if err := sleep(ctx, drainPause); err != nil {
-			return 0, err
+		if ended := sleep(ctx, drainPause); ended != nil {
+			return 0, errors.Join(ended, err) // whoever did not answer is the reason
 		}
 	}
 }

@@ -135,21 +135,25 @@ func (x *run) resumeGuard(ctx context.Context) (int, error) {
 // askProxy returns the app's entry, the zero Entry if it has none, waiting for
 // a proxy that does not answer.
 func (x *run) askProxy(ctx context.Context) (Entry, error) {
-	for said := false; ; said = true {
+	var away error
+	for {
 		e, err := x.Proxy.Entry(ctx, x.app.ID)
 		switch {
 		case err == nil:
 			return e, nil
 		case errors.Is(err, ErrNotFound):
 			return Entry{}, nil
+		case away != nil && ctx.Err() != nil: // that the time ran out is not the reason
+			return Entry{}, fmt.Errorf("ask the proxy: %w: %w", context.Cause(ctx), away)
 		case !errors.Is(err, ErrUnreachable):
 			return Entry{}, fmt.Errorf("ask the proxy: %w", err)
 		}
-		if !said {
+		if away == nil {
 			x.say("the proxy does not answer, waiting for it: %v", err)
 		}
-		if err := sleep(ctx, 500*time.Millisecond); err != nil {
-			return Entry{}, err
+		away = err
+		if ended := sleep(ctx, 500*time.Millisecond); ended != nil {
+			return Entry{}, fmt.Errorf("ask the proxy: %w: %w", ended, away)
 		}
 	}
 }

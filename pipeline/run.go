@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 )
@@ -124,7 +123,7 @@ func (x *run) walk(ctx context.Context, from int) error {
 		err := x.together(ctx, steps[i:group])
 		switch {
 		case err == nil:
-		case interrupted(ctx):
+		case x.stops(ctx):
 			return ErrInterrupted
 		case errors.As(err, new(unwritten)):
 			return err // written or not: what the ledger says when it is read again decides
@@ -176,7 +175,7 @@ func (x *run) take(ctx context.Context, s Step) error {
 		return fmt.Errorf("journal %s: %w", s.Name, err)
 	}
 	seen, err := s.Do(ctx)
-	if err != nil && interrupted(ctx) {
+	if err != nil && x.stops(ctx) {
 		return err // the journal keeps "running": what it did is looked at on the next start
 	}
 	rec.EndedAt, rec.Detail, rec.State = x.Now(), seen, StepDone
@@ -241,65 +240,4 @@ func (x *run) say(format string, args ...any) {
 	if _, err := fmt.Fprintf(x.log, format+"\n", args...); err != nil {
 		x.Logger.Error("write deployment log", "deployment", x.dep.ID, "error", err)
 	}
-}
-
-// interrupted reports whether the server stops, as opposed to an operator who
-// wants this one deployment to end.
-func interrupted(ctx context.Context) bool {
-	return ctx.Err() != nil && !byOperator(ctx)
-}
-
-func byOperator(ctx context.Context) bool {
-	cause := context.Cause(ctx)
-	return errors.Is(cause, ErrCanceled) || errors.Is(cause, ErrRollBack)
-}
-
-// steady is a context that an operator's wish does not end, only the server's
-// stop: the cutover is carried through and taken back by its own undo.
-func (r *Runner) steady(ctx context.Context) (context.Context, context.CancelFunc) {
-	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		if interrupted(ctx) {
-			cancel(context.Cause(ctx))
-		}
-	})
-	go func() {
-		select {
-		case <-r.Stopping:
-			cancel(ErrInterrupted)
-		case <-out.Done():
-		}
-	}()
-	return out, func() { stop(); cancel(nil) }
-}
-
-// sleep waits, or returns the reason why not.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
-}
-
-// masked is a sentence for people without what the log may not have either.
-func (x *run) masked(text string) string {
-	for _, v := range secretsOf(x.env) {
-		if len(v) >= 6 { // as in logs: shorter ones would tear holes
-			text = strings.ReplaceAll(text, v, "***")
-		}
-	}
-	return text
-}
-
-// secretsOf lists the values that must never reach a log.
-func secretsOf(env map[string]string) []string {
-	out := make([]string, 0, len(env))
-	for _, v := range env {
-		out = append(out, v)
-	}
-	return out
 }

@@ -58,7 +58,7 @@ func (x *run) takeBack(ctx context.Context, s Step) error {
 	err := x.insist(ctx, s.Undo)
 	rec.EndedAt, rec.State = x.Now(), StepUndone
 	if err != nil {
-		rec.State, rec.Error = StepFailed, err.Error()
+		rec.State, rec.Error = StepFailed, x.masked(err.Error())
 	}
 	journal(context.WithoutCancel(ctx))
 	return err
@@ -67,11 +67,16 @@ func (x *run) takeBack(ctx context.Context, s Step) error {
 // insist repeats an undo until it works or the budget is spent: an engine that
 // restarts, or a proxy that does, is no reason to leave things half undone.
 func (x *run) insist(ctx context.Context, undo func(context.Context) error) error {
+	var last error
 	for pause := 250 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
 		err := undo(ctx)
-		if err == nil {
+		switch {
+		case err == nil:
 			return nil
+		case ctx.Err() != nil && last != nil:
+			return errors.Join(err, last) // that the budget ran out says less than what it was spent on
 		}
+		last = err
 		x.say("undoing did not work yet: %v", err)
 		if sleep(ctx, pause) != nil {
 			return err
