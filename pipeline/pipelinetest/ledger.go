@@ -288,6 +288,9 @@ func (l *Ledger) QueueHead(ctx context.Context, h pipeline.Head) (bool, error) {
 	}
 	l.seenHead = h.Commit
 	for _, d := range l.All() {
+		if h.Instead != "" && d.ID > h.Instead && d.State == pipeline.Queued && d.Trigger.Automatic() {
+			return false, nil
+		}
 		if d.Commit == h.Commit && (d.State == pipeline.Queued || d.State == pipeline.Running || d.State.Serves()) {
 			return false, nil
 		}

@@ -21,10 +21,10 @@ func (s *Store) NewerQueued(ctx context.Context, deployment string) (bool, error
 	return n > 0, nil
 }
 
-// QueueHead queues the head for the app as an automatic deployment, unless one
-// of that commit is queued, running or stuck, or is live with nothing before it
-// that would take its place. Either way the head counts as seen, unless another
-// one was seen since h.Was. The audit log tells h.Because.
+// QueueHead queues the head for the app as an automatic deployment, unless the
+// app ends at it anyway (endsAt) or another head was seen since h.Was. A head
+// that was queued, or that was looked for with h.Was, counts as seen. The audit
+// log tells h.Because.
 func (s *Store) QueueHead(ctx context.Context, h pipeline.Head) (queued bool, err error) {
 	err = s.write(ctx, func(ctx context.Context, t *tx) error {
 		app, err := findApp(ctx, t, "id", h.AppID)
@@ -36,6 +36,9 @@ func (s *Store) QueueHead(ctx context.Context, h pipeline.Head) (queued bool, er
 		}
 		open, err := openDeployments(ctx, t, h.AppID)
 		if err != nil || endsAt(open, h) {
+			return err
+		}
+		if err := setSeenHead(ctx, t, h.AppID, h.Commit); err != nil {
 			return err
 		}
 		d, err := s.queue(ctx, t, app, pipeline.NewDeployment{
@@ -55,10 +58,10 @@ func (s *Store) QueueHead(ctx context.Context, h pipeline.Head) (queued bool, er
 	return queued, nil
 }
 
-// noteHead remembers the head and says whether it is news.
+// noteHead remembers a head that was looked for and says whether it is news.
 func noteHead(ctx context.Context, t *tx, h pipeline.Head) (bool, error) {
 	if h.Was == "" {
-		return true, setSeenHead(ctx, t, h.AppID, h.Commit)
+		return true, nil
 	}
 	n, err := t.affected(ctx, `update apps set seen_head = $1 where id = $2 and seen_head = $3`, h.Commit, h.AppID, h.Was)
 	if err != nil {
@@ -69,12 +72,16 @@ func noteHead(ctx context.Context, t *tx, h pipeline.Head) (bool, error) {
 
 // endsAt reports whether the app ends at the head anyway. open are its
 // deployments that are not over, newest first: one that is live is followed by
-// those that stand before it.
+// those that stand before it. Where an automatic one newer than h.Instead waits,
+// a push came in after the head was read, and that one's own fetch decides.
 func endsAt(open []pipeline.Deployment, h pipeline.Head) bool {
 	before := 0
 	for _, d := range open {
 		if d.ID == h.Instead {
 			continue
+		}
+		if h.Instead != "" && d.State == pipeline.Queued && d.Trigger.Automatic() && d.ID > h.Instead {
+			return true
 		}
 		if d.Commit == h.Commit && (before == 0 || d.State != pipeline.Live) {
 			return true

@@ -55,6 +55,23 @@ func testHeads(t *testing.T, open Open) {
 		}
 		queueHead(t, w, a, sha("a"), true)
 	})
+	t.Run("a head read at fetch yields to a push that came in since", func(t *testing.T) {
+		w := Setup(t, open)
+		a := w.App(t, "shop")
+		old := w.Queue(t, a, pipeline.Push, sha("a"))
+		w.Walk(t, old.ID, pipeline.Running)
+		passed := w.Queue(t, a, pipeline.Push, sha("b"))
+		newest := w.Queue(t, a, pipeline.Push, sha("c"))
+		seen, err := w.SeenHead(t.Context(), a.ID)
+		must(t, err)
+		got, err := w.QueueHead(t.Context(), pipeline.Head{AppID: a.ID, Commit: passed.Commit, Instead: old.ID})
+		if err != nil || got || w.Get(t, newest.ID).State != pipeline.Queued {
+			t.Errorf("queued %v, %v; the newest push is %s", got, err, w.Get(t, newest.ID).State)
+		}
+		if now, err := w.SeenHead(t.Context(), a.ID); err != nil || now != seen {
+			t.Errorf("seen head went from %q to %q, %v", seen, now, err)
+		}
+	})
 	t.Run("a head read before a push came in is no news", func(t *testing.T) {
 		w := Setup(t, open)
 		a := w.App(t, "shop")
