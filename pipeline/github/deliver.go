@@ -36,7 +36,7 @@ func (s *Sender) deliver(ctx context.Context, j job, p *progress) error {
 		return nil
 	}
 	if until := have.at.Add(s.o.Progress); known && have.status == want.status && !p.flush && s.now().Before(until) {
-		p.due(until) // only its steps changed
+		p.due(j.key(), until) // only its steps changed
 		return nil
 	}
 	call, cancel := context.WithTimeout(ctx, rowTimeout)

@@ -103,21 +103,24 @@ func TestSender_ConvergesAfterGitHubWasDown(t *testing.T) {
 	}
 }
 
-func TestSender_ANewsDoesNotHoldUpWhatIsToBeTriedAgain(t *testing.T) {
+func TestSender_NewsDoNotHoldUpWhatIsToBeTriedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := setup(t, asToken)
 		s := w.sender()
 		stop := run(t, s)
 		defer stop()
-		w.hub.FailNext(1, http.StatusBadGateway)
+		w.hub.FailNext(2, http.StatusBadGateway)
 		w.outbox.put(deployment("01a", pipeline.Queued))
 		s.Wake()
-		pass(100 * time.Millisecond) // failed, to be tried again in a second or so
-		s.Wake()                     // of something that is not due, or not ours
+		pass(300 * time.Millisecond) // failed, to be tried again in a second or so
+		w.outbox.put(deployment("01b", pipeline.Queued))
+		s.Wake()
+		pass(300 * time.Millisecond) // that one as well, a little later
+		s.Wake()                     // of what is not due, or not ours
 		pass(5 * time.Second)
-		if n := len(w.hub.Statuses()); n != 1 {
-			t.Errorf("there are %d statuses 5 seconds after GitHub failed once, want 1", n)
+		if n := len(w.hub.Statuses()); n != 2 {
+			t.Errorf("there are %d statuses 5 seconds after GitHub failed twice, want 2", n)
 		}
 	})
 }

@@ -10,18 +10,33 @@ import (
 type progress struct {
 	flush bool // nothing is held back
 
-	mu   sync.Mutex
-	next time.Time
-	errs []error
+	mu    sync.Mutex
+	waits waits
+	errs  []error
 }
 
-// due notes that something waits until a time.
-func (p *progress) due(at time.Time) {
+// waits are rows that are to be tried at a time to come.
+type waits map[rowKey]time.Time
+
+// first is the earliest of those times, zero if there is none.
+func (w waits) first() time.Time {
+	var first time.Time
+	for _, at := range w {
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	return first
+}
+
+// due notes that a row waits until a time.
+func (p *progress) due(k rowKey, at time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.next.IsZero() || at.Before(p.next) {
-		p.next = at
+	if p.waits == nil {
+		p.waits = waits{}
 	}
+	p.waits[k] = at
 }
 
 func (p *progress) failed(err error) {
@@ -30,8 +45,8 @@ func (p *progress) failed(err error) {
 	p.errs = append(p.errs, err)
 }
 
-func (p *progress) result() (time.Time, error) {
+func (p *progress) result() (waits, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.next, errors.Join(p.errs...)
+	return p.waits, errors.Join(p.errs...)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -125,19 +126,18 @@ func (s *Sender) Wake() {
 // Run sends until ctx ends, then returns nil once nothing of it is under way. A
 // request that the end interrupted is looked for at the next start.
 func (s *Sender) Run(ctx context.Context) error {
-	var next time.Time
+	waiting := waits{}
 	for ctx.Err() == nil {
 		begun := s.now()
-		due, err := s.pass(ctx, false)
+		more, err := s.pass(ctx, false)
 		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "reports to GitHub wait", "error", err)
 		}
-		// A pass knows of the rows that it saw; what an earlier one put off
-		// still waits for its own time.
-		if !next.After(begun) || !due.IsZero() && due.Before(next) {
-			next = due
-		}
-		timer := time.NewTimer(s.pause(next))
+		// A pass knows of the rows that it saw; what earlier ones put off still
+		// waits for its own time.
+		maps.DeleteFunc(waiting, func(_ rowKey, at time.Time) bool { return !at.After(begun) })
+		maps.Copy(waiting, more)
+		timer := time.NewTimer(s.pause(waiting.first()))
 		select {
 		case <-ctx.Done():
 		case <-s.wake:
@@ -175,18 +175,17 @@ func (j job) repo() string { return j.subject.App.Repo }
 func (j job) key() rowKey { return rowKey{j.row.Deployment, j.row.Target} }
 
 // pass goes through the due rows once, repositories side by side and the rows
-// of one repository in order. It returns when the next row is due, as far as
-// this pass knows.
-func (s *Sender) pass(ctx context.Context, flush bool) (time.Time, error) {
+// of one repository in order. It returns when the rows that it put off are due.
+func (s *Sender) pass(ctx context.Context, flush bool) (waits, error) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
-		return time.Time{}, ctx.Err()
+		return nil, ctx.Err()
 	}
 	rows, err := s.o.Outbox.DueReports(ctx, s.now(), batch)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read the outbox: %w", err)
+		return nil, fmt.Errorf("read the outbox: %w", err)
 	}
 	p := &progress{flush: flush}
 	byRepo := s.gather(ctx, rows, p)
@@ -200,11 +199,10 @@ func (s *Sender) pass(ctx context.Context, flush bool) (time.Time, error) {
 		})
 	}
 	groups.Wait()
-	next, err := p.result()
-	if len(rows) == batch && err == nil { // there may be more
-		next = s.now()
+	if len(rows) == batch && len(p.errs) == 0 { // there may be more
+		p.due(rowKey{}, s.now())
 	}
-	return next, err
+	return p.result()
 }
 
 // gather finds what each row is about and sorts the rows by repository.
@@ -281,5 +279,5 @@ func (s *Sender) postpone(ctx context.Context, row pipeline.Report, cause error,
 		p.failed(fmt.Errorf("note a failed report: %w", err))
 		return
 	}
-	p.due(next)
+	p.due(rowKey{row.Deployment, row.Target}, next)
 }
