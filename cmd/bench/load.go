@@ -142,7 +142,7 @@ func (l *load) note(phase int32, took time.Duration, err error) {
 // quantile is one of a phase's times, in ms. The load must have ended.
 func (l *load) quantile(phase int32, q float64) (float64, error) {
 	s := slices.Sorted(slices.Values(l.samples[phase]))
-	if len(s) < 200 {
+	if len(s) < 500 {
 		return 0, fmt.Errorf("only %d requests were answered in phase %d", len(s), phase)
 	}
 	return quantile(s, q), nil

@@ -112,7 +112,7 @@ func (s *site) prepare(ctx context.Context, dir, program string) (err error) {
 
 // turns are what was measured, run by run.
 type turns struct {
-	push, floor, ratio []float64
+	push, floor, ratio []float64 // ms; ratio run by run
 	steps              map[string][]float64
 }
 
@@ -120,7 +120,7 @@ type turns struct {
 // turn, so that neither always follows what the other leaves behind.
 func (s *site) turn(ctx context.Context, t *turns, i int) error {
 	version := fmt.Sprintf("version %d", i)
-	var push time.Duration
+	var push pushed
 	var end api.Deployment
 	var bare map[string]time.Duration
 	both := []func() error{
@@ -149,33 +149,36 @@ func (s *site) bare(ctx context.Context, version string) (map[string]time.Durati
 	return s.floor.deploy(ctx, sha, version)
 }
 
-func (t *turns) note(push time.Duration, end api.Deployment, bare map[string]time.Duration) {
+func (t *turns) note(push pushed, end api.Deployment, bare map[string]time.Duration) {
 	add := func(key string, v float64) { t.steps[key] = append(t.steps[key], v) }
-	var floor, inside float64
+	var floor float64
 	for phase, d := range bare {
 		floor += ms(d)
 		add("floor: "+phase, ms(d))
 	}
-	t.push, t.floor, t.ratio = append(t.push, ms(push)), append(t.floor, floor), append(t.ratio, ms(push)/floor)
+	t.push, t.floor, t.ratio = append(t.push, ms(push.took)), append(t.floor, floor), append(t.ratio, ms(push.took)/floor)
+	add("push: webhook to first step", ms(end.Steps[0].StartedAt.Sub(push.begun)))
 	for _, step := range end.Steps {
-		if !step.StartedAt.After(end.LiveAt) {
-			inside += float64(step.MS)
-			add("push: "+step.Name, float64(step.MS))
-		}
+		add("push: "+step.Name, float64(step.MS))
 	}
-	add("push: beside the steps", ms(push)-inside)
+}
+
+// pushed says when a push was sent, and how long visitors waited for it.
+type pushed struct {
+	begun time.Time
+	took  time.Duration
 }
 
 // push sends the webhook of a new commit and waits for its first visitor; then,
 // off the clock, for the end of all that follows.
-func (s *site) push(ctx context.Context, version string, serving bool) (time.Duration, api.Deployment, error) {
+func (s *site) push(ctx context.Context, version string, serving bool) (pushed, api.Deployment, error) {
 	sha, err := s.forge.commit(ctx, pushRepo, s.base, version)
 	if err != nil {
-		return 0, api.Deployment{}, err
+		return pushed{}, api.Deployment{}, err
 	}
 	body, err := pushBody(pushRepo, sha, version)
 	if err != nil {
-		return 0, api.Deployment{}, err
+		return pushed{}, api.Deployment{}, err
 	}
 	visit := make(chan error, 1)
 	budget, cancel := context.WithTimeout(ctx, time.Minute)
@@ -189,14 +192,14 @@ func (s *site) push(ctx context.Context, version string, serving bool) (time.Dur
 	}()
 	id, err := deliver(ctx, s.server, s.secret, body)
 	if err != nil {
-		return 0, api.Deployment{}, fmt.Errorf("push: %w", err)
+		return pushed{}, api.Deployment{}, fmt.Errorf("push: %w", err)
 	}
 	if err := <-visit; err != nil {
 		d, _ := s.api.Deployment(ctx, id) // for its reason
-		return 0, d, fmt.Errorf("push: %w (deployment %s: %s)", err, d.State, d.Reason)
+		return pushed{}, d, fmt.Errorf("push: %w (deployment %s: %s)", err, d.State, d.Reason)
 	}
 	end, err := s.settled(budget, id)
-	return seen.Sub(begin), end, err
+	return pushed{begin, seen.Sub(begin)}, end, err
 }
 
 // visit asks through the proxy until the version answers. Where the app serves
@@ -248,7 +251,7 @@ func (t *turns) print(out io.Writer) error {
 	for _, phase := range phases() {
 		rows = append(rows, figure{"floor: " + phase, "ms", t.steps["floor: "+phase], goal{}})
 	}
-	for _, step := range []string{"fetch", "plan", "build", "start", "probe", "cut over", "beside the steps"} {
+	for _, step := range []string{"webhook to first step", "fetch", "plan", "build", "start", "probe", "cut over"} {
 		rows = append(rows, figure{"push: " + step, "ms", t.steps["push: "+step], goal{}})
 	}
 	for _, row := range rows {

@@ -18,9 +18,10 @@ import (
 
 const (
 	swapRate    = 1000 // requests/s during all of it
-	swapPairs   = 5    // of a quiet stretch and one with swaps
-	swapStretch = 1500 * time.Millisecond
-	swapEvery   = 50 * time.Millisecond
+	swapPairs   = 15   // of a quiet stretch and one with swaps
+	swapRuns    = 5    // that the pairs are dealt out to, so that each has early and late ones
+	swapStretch = 500 * time.Millisecond
+	swapEvery   = 100 * time.Millisecond // far more often than any host deploys
 )
 
 // bridge is a running proxy with two colors behind it.
@@ -116,9 +117,9 @@ func (b *bridge) measure(ctx context.Context, n int, out io.Writer) (median floa
 		return 0, fmt.Errorf("%d requests failed, the first: %s", len(l.failed), l.failed[0])
 	}
 	var before, during []float64
-	for pair := range int32(swapPairs) {
-		quiet, err1 := l.quantile(1+2*pair, 0.99)
-		swapped, err2 := l.quantile(2+2*pair, 0.99)
+	for run := range int32(swapRuns) {
+		quiet, err1 := l.quantile(1+2*run, 0.99)
+		swapped, err2 := l.quantile(2+2*run, 0.99)
 		if err := errors.Join(err1, err2); err != nil {
 			return 0, err
 		}
@@ -158,11 +159,12 @@ func (b *bridge) swapUnder(ctx context.Context, l *load) (s swaps, err error) {
 	}
 	was := e.Version
 	for pair := range int32(swapPairs) {
-		l.phase.Store(1 + 2*pair)
+		run := pair % swapRuns
+		l.phase.Store(1 + 2*run)
 		if err := wait(ctx, swapStretch); err != nil {
 			return s, err
 		}
-		l.phase.Store(2 + 2*pair)
+		l.phase.Store(2 + 2*run)
 		for range int(swapStretch / swapEvery) {
 			if err := wait(ctx, swapEvery); err != nil {
 				return s, err
