@@ -280,9 +280,10 @@ func (s *site) eventually(what string, held func() bool) {
 	}
 }
 
-// pause is the time between two looks at a condition.
+// pause is the time between two looks at a condition: short enough to catch a
+// step in the act, long enough to leave the machine to those who are looked at.
 func pause(ctx context.Context) error {
-	timer := time.NewTimer(20 * time.Millisecond)
+	timer := time.NewTimer(30 * time.Millisecond)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
