@@ -9,8 +9,7 @@ import (
 	"time"
 
 	controlapi "github.com/moby/buildkit/api/services/control"
-	"github.com/moby/buildkit/client"
-	"github.com/opencontainers/go-digest"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // Limits on what is kept and written of a build's output.
@@ -23,7 +22,7 @@ const (
 // number, with which every line of it begins.
 type progress struct {
 	out   io.Writer
-	steps map[digest.Digest]*step
+	steps map[string]*step
 	order []*step // as they began
 }
 
@@ -39,7 +38,7 @@ type step struct {
 }
 
 func newProgress(out io.Writer) *progress {
-	return &progress{out: out, steps: map[digest.Digest]*step{}}
+	return &progress{out: out, steps: map[string]*step{}}
 }
 
 // trace takes the aux of one moby.buildkit.trace message.
@@ -52,12 +51,56 @@ func (p *progress) trace(aux json.RawMessage) error {
 	if err := response.UnmarshalVT(raw); err != nil {
 		return fmt.Errorf("decode the build's progress: %w", err)
 	}
-	return p.status(client.NewSolveStatus(&response))
+	return p.status(newsOf(&response))
+}
+
+// news is what one message of the builder tells. The fields are those of
+// BuildKit's control API; its own client, which has them too, would make the
+// program a few megabytes larger.
+type news struct {
+	Vertexes []*vertex
+	Logs     []*output
+}
+
+// vertex is a step of the build as the builder sees it.
+type vertex struct {
+	Digest, Name       string
+	Started, Completed *time.Time // nil: not yet
+	Error              string
+	Cached             bool
+}
+
+// output is a piece of what a step wrote.
+type output struct {
+	Vertex    string // its digest
+	Data      []byte
+	Timestamp time.Time
+}
+
+func newsOf(r *controlapi.StatusResponse) *news {
+	out := &news{}
+	for _, v := range r.Vertexes {
+		out.Vertexes = append(out.Vertexes, &vertex{
+			Digest: v.Digest, Name: v.Name, Started: timeOf(v.Started), Completed: timeOf(v.Completed), Error: v.Error, Cached: v.Cached,
+		})
+	}
+	for _, l := range r.Logs {
+		out.Logs = append(out.Logs, &output{Vertex: l.Vertex, Data: l.Msg, Timestamp: l.Timestamp.AsTime()})
+	}
+	return out
+}
+
+func timeOf(t *timestamppb.Timestamp) *time.Time {
+	if t == nil {
+		return nil
+	}
+	at := t.AsTime()
+	return &at
 }
 
 // status writes what is new. Logs come before the ends of steps, for a message
 // may hold both.
-func (p *progress) status(s *client.SolveStatus) error {
+func (p *progress) status(s *news) error {
 	for _, v := range s.Vertexes {
 		if err := p.begin(v); err != nil {
 			return err
@@ -76,7 +119,7 @@ func (p *progress) status(s *client.SolveStatus) error {
 	return nil
 }
 
-func (p *progress) begin(v *client.Vertex) error {
+func (p *progress) begin(v *vertex) error {
 	if v.Started == nil || p.steps[v.Digest] != nil {
 		return nil
 	}
@@ -90,7 +133,7 @@ func (p *progress) begin(v *client.Vertex) error {
 	return err
 }
 
-func (p *progress) log(l *client.VertexLog) error {
+func (p *progress) log(l *output) error {
 	s := p.steps[l.Vertex]
 	if s == nil {
 		return nil
@@ -122,7 +165,7 @@ func (p *progress) line(s *step, at time.Time, text string) error {
 	return err
 }
 
-func (p *progress) end(v *client.Vertex) error {
+func (p *progress) end(v *vertex) error {
 	s := p.steps[v.Digest]
 	if s == nil || s.ended || v.Completed == nil {
 		return nil

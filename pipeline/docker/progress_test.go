@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	controlapi "github.com/moby/buildkit/api/services/control"
-	"github.com/moby/buildkit/client"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -18,15 +17,15 @@ func TestProgress_IsReadableLines(t *testing.T) {
 	at := func(ms int) *time.Time { t := time.UnixMilli(int64(ms)); return &t }
 	var out bytes.Buffer
 	p := newProgress(&out)
-	for _, s := range []*client.SolveStatus{
-		{Vertexes: []*client.Vertex{{Digest: "a", Name: "planned, not begun"}}},
-		{Vertexes: []*client.Vertex{{Digest: "a", Name: "[1/2] FROM base", Started: at(0), Completed: at(10), Cached: true}}},
-		{Vertexes: []*client.Vertex{{Digest: "b", Name: "[2/2] RUN make \\\n   all", Started: at(0)}}},
-		{Logs: []*client.VertexLog{{Vertex: "b", Data: []byte("compi"), Timestamp: *at(100)}}},
-		{Logs: []*client.VertexLog{{Vertex: "b", Data: []byte("ling\r\nlinking\nunfinis"), Timestamp: *at(1200)}}},
-		{Logs: []*client.VertexLog{{Vertex: "unknown", Data: []byte("nobody's\n")}}},
-		{Vertexes: []*client.Vertex{{Digest: "b", Name: "[2/2] RUN make", Started: at(0), Completed: at(2000), Error: "exit code: 2"}}},
-		{Vertexes: []*client.Vertex{{Digest: "c", Name: "export", Started: at(0), Completed: at(300)}}},
+	for _, s := range []*news{
+		{Vertexes: []*vertex{{Digest: "a", Name: "planned, not begun"}}},
+		{Vertexes: []*vertex{{Digest: "a", Name: "[1/2] FROM base", Started: at(0), Completed: at(10), Cached: true}}},
+		{Vertexes: []*vertex{{Digest: "b", Name: "[2/2] RUN make \\\n   all", Started: at(0)}}},
+		{Logs: []*output{{Vertex: "b", Data: []byte("compi"), Timestamp: *at(100)}}},
+		{Logs: []*output{{Vertex: "b", Data: []byte("ling\r\nlinking\nunfinis"), Timestamp: *at(1200)}}},
+		{Logs: []*output{{Vertex: "unknown", Data: []byte("nobody's\n")}}},
+		{Vertexes: []*vertex{{Digest: "b", Name: "[2/2] RUN make", Started: at(0), Completed: at(2000), Error: "exit code: 2"}}},
+		{Vertexes: []*vertex{{Digest: "c", Name: "export", Started: at(0), Completed: at(300)}}},
 	} {
 		if err := p.status(s); err != nil {
 			t.Fatal(err)
@@ -56,11 +55,11 @@ func TestProgress_EndlessLinesTakeLittleMemory(t *testing.T) {
 	var out bytes.Buffer
 	p := newProgress(&out)
 	now := time.Now()
-	if err := p.status(&client.SolveStatus{Vertexes: []*client.Vertex{{Digest: "a", Name: "RUN yes", Started: &now}}}); err != nil {
+	if err := p.status(&news{Vertexes: []*vertex{{Digest: "a", Name: "RUN yes", Started: &now}}}); err != nil {
 		t.Fatal(err)
 	}
 	for range 100 {
-		if err := p.status(&client.SolveStatus{Logs: []*client.VertexLog{{Vertex: "a", Data: bytes.Repeat([]byte("y"), 10_000)}}}); err != nil {
+		if err := p.status(&news{Logs: []*output{{Vertex: "a", Data: bytes.Repeat([]byte("y"), 10_000)}}}); err != nil {
 			t.Fatal(err)
 		}
 		if held := len(p.steps["a"].partial); held >= longLine {
