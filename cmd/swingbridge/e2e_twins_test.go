@@ -48,6 +48,20 @@ func TestTwoInstallations_WithAnAppOfTheSameNameLeaveEachOtherAlone(t *testing.T
 	quiet.sees(appHost, "version 2")
 }
 
+func TestTwoInstallations_ThatStartAtOnceFindSubnetsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	one, two, three := newSite(t), newSite(t), newSite(t)
+	for _, s := range []*site{two, three} {
+		s.env["SWINGBRIDGE_SUBNETS"] = one.env["SWINGBRIDGE_SUBNETS"]
+	}
+	for _, s := range []*site{one, two, three} {
+		s.serve = s.spawn("swingbridge-serve")
+	}
+	for _, s := range []*site{one, two, three} {
+		s.ready()
+	}
+}
+
 func sorted(th things) things {
 	for _, list := range []*[]string{&th.containers, &th.networks, &th.volumes, &th.images} {
 		*list = slices.Sorted(slices.Values(*list))

@@ -135,16 +135,23 @@ func (p *plant) ensureEdge(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list networks: %w", err)
 	}
+	name := p.engine.EdgeName()
 	subnet, err := p.store.Edge(ctx)
-	if errors.Is(err, pipeline.ErrNotFound) {
-		if subnet, err = pipeline.FreeSubnet(p.cfg.pool, pipeline.EdgeBits, others(used, p.engine.EdgeName())); err == nil {
-			err = p.store.SetEdge(ctx, subnet, p.cfg.pool)
-		}
+	fresh := errors.Is(err, pipeline.ErrNotFound)
+	if own := used[name]; fresh && len(own) == 1 {
+		subnet, err = own[0], nil // made just before an interruption
+	} else if fresh {
+		subnet, err = pipeline.FreeSubnet(p.cfg.pool, pipeline.EdgeBits, others(used, name))
 	}
 	if err != nil {
 		return fmt.Errorf("choose the edge subnet: %w", err)
 	}
-	return p.engine.EnsureNetwork(ctx, pipeline.EdgeNetwork(p.engine.EdgeName(), subnet))
+	// A subnet is free until the network is made: one that somebody else was
+	// faster to take must not be kept.
+	if err := p.engine.EnsureNetwork(ctx, pipeline.EdgeNetwork(name, subnet)); err != nil || !fresh {
+		return err
+	}
+	return p.store.SetEdge(ctx, subnet, p.cfg.pool)
 }
 
 func others(used map[string][]netip.Prefix, own string) []netip.Prefix {
