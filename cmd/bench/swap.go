@@ -102,12 +102,19 @@ type swaps struct{ swap, durable, call []float64 }
 
 // measure swaps one route of n under load.
 func (b *bridge) measure(ctx context.Context, n int, out io.Writer) (median float64, err error) {
+	now, err := b.client.Entry(ctx, "app0")
+	if err != nil {
+		return 0, err
+	}
 	l := &load{address: b.visitor, host: host(0), every: time.Second / swapRate, connections: 32}
 	l.right.color = [2]string{"blue", "green"}
+	if now.Color == pipeline.Green { // where the last table size ended
+		l.right.turn.Store(2)
+	}
 	coming, end := context.WithCancel(ctx)
 	gone := make(chan struct{})
 	go func() { defer close(gone); l.run(coming) }()
-	s, err := b.swapUnder(ctx, l)
+	s, err := b.swapUnder(ctx, l, now)
 	end()
 	<-gone
 	if err != nil {
@@ -116,48 +123,44 @@ func (b *bridge) measure(ctx context.Context, n int, out io.Writer) (median floa
 	if len(l.failed) > 0 {
 		return 0, fmt.Errorf("%d requests failed, the first: %s", len(l.failed), l.failed[0])
 	}
+	return quantile(slices.Sorted(slices.Values(s.swap)), 0.5), s.print(out, n, l)
+}
+
+func (s *swaps) print(out io.Writer, n int, l *load) error {
 	var before, during []float64
 	for run := range int32(swapRuns) {
 		quiet, err1 := l.quantile(1+2*run, 0.99)
 		swapped, err2 := l.quantile(2+2*run, 0.99)
 		if err := errors.Join(err1, err2); err != nil {
-			return 0, err
+			return err
 		}
 		before, during = append(before, quiet), append(during, swapped)
 	}
-	routes := fmt.Sprintf(", %d route", n)
-	if n > 1 {
-		routes += "s"
+	at := fmt.Sprintf(", %d routes", n)
+	if n == 1 {
+		at = ", 1 route"
 	}
 	for _, row := range []figure{
-		{"swap" + routes, "µs", s.swap, atMost(1000)},
-		{"made durable before it" + routes, "µs", s.durable, goal{}},
-		{"the proxy's answer to it" + routes, "µs", s.call, goal{}},
-		{"request p99, quiet" + routes, "ms", before, goal{}},
-		{"request p99, during swaps ÷ quiet" + routes, "", ratios(during, before), atMost(1.5)},
+		{"swap" + at, "µs", s.swap, atMost(1000)},
+		{"made durable before it" + at, "µs", s.durable, goal{}},
+		{"the proxy's answer to it" + at, "µs", s.call, goal{}},
+		{"request p99, quiet" + at, "ms", before, goal{}},
+		{"request p99, during swaps ÷ quiet" + at, "", ratios(during, before), atMost(1.5)},
 	} {
 		if err := row.print(out); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return quantile(slices.Sorted(slices.Values(s.swap)), 0.5), nil
+	return nil
 }
 
 // swapUnder swaps to and fro in every other stretch of the load.
-func (b *bridge) swapUnder(ctx context.Context, l *load) (s swaps, err error) {
-	e, err := b.client.Entry(ctx, "app0")
-	if err != nil {
-		return s, err
-	}
-	turn := 0
-	if e.Color == pipeline.Green { // where the last table size ended
-		turn = 1
-	}
-	l.right.turn.Store(uint64(2 * turn))
+func (b *bridge) swapUnder(ctx context.Context, l *load, now pipeline.Entry) (*swaps, error) {
+	s := &swaps{}
 	if err := wait(ctx, time.Second); err != nil { // connections open, caches warm
 		return s, err
 	}
-	was := e.Version
+	was, turn := now.Version, int(l.right.now()/2)
 	for pair := range int32(swapPairs) {
 		run := pair % swapRuns
 		l.phase.Store(1 + 2*run)

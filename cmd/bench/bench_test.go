@@ -1,0 +1,93 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestFigure_SaysWhetherItsMedianMeetsTheGoal(t *testing.T) {
+	t.Parallel()
+	for want, f := range map[string]figure{
+		"met":    {"a", "ms", []float64{9, 1, 2}, atMost(2)},
+		"missed": {"b", "/s", []float64{9, 1, 2, 4}, atLeast(3.1)},
+		"":       {"c", "", []float64{1}, goal{}},
+	} {
+		var out strings.Builder
+		if err := f.print(&out); err != nil {
+			t.Fatal(err)
+		}
+		cells := strings.Split(out.String(), "|")
+		if got := strings.TrimSpace(cells[7]); got != want {
+			t.Errorf("verdict %q, want %q: %s", got, want, out.String())
+		}
+	}
+	if err := (figure{what: "d"}).print(&strings.Builder{}); err == nil {
+		t.Error("a figure of no run was printed")
+	}
+}
+
+func TestQuantile_IsTheNearestRank(t *testing.T) {
+	t.Parallel()
+	sorted := make([]float64, 200)
+	for i := range sorted {
+		sorted[i] = float64(i + 1)
+	}
+	for q, want := range map[float64]float64{0.5: 100.5, 0.99: 198, 1: 200} {
+		if got := quantile(sorted, q); got != want {
+			t.Errorf("quantile %v is %v, want %v", q, got, want)
+		}
+	}
+}
+
+func TestExpectation_FindsTheOldColorAfterTheSwap(t *testing.T) {
+	t.Parallel()
+	x := expectation{color: [2]string{"blue", "green"}}
+	if sent := x.now(); !x.holds(sent, "blue") || x.holds(sent, "green") {
+		t.Error("before the swap only blue is right")
+	}
+	sent := x.now()
+	x.turn.Add(1)
+	if !x.holds(sent, "green") || !x.holds(x.now(), "blue") || x.holds(x.now(), "502") {
+		t.Error("during the swap both colors are right, and nothing else")
+	}
+	x.turn.Add(1)
+	if sent := x.now(); x.holds(sent, "blue") || !x.holds(sent, "green") {
+		t.Error("after the swap only green is right")
+	}
+}
+
+func TestRaw_HidesNoFailure(t *testing.T) {
+	t.Parallel()
+	n := 0
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, _ *http.Request) {
+		if n++; n == 2 {
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	defer server.Close()
+	r := raw{address: strings.TrimPrefix(server.URL, "http://")}
+	defer r.close()
+	for i, fails := range []bool{false, true, false} {
+		if _, _, err := r.ask(t.Context(), get("bench")); (err != nil) != fails {
+			t.Errorf("request %d: %v", i, err)
+		}
+	}
+}
+
+func TestLoad_RefusesAPhaseWithTooFewRequests(t *testing.T) {
+	t.Parallel()
+	l := &load{samples: map[int32][]float64{}}
+	l.note(0, time.Second, nil) // of no phase
+	for range 500 {
+		l.note(1, 2*time.Millisecond, nil)
+	}
+	if got, err := l.quantile(1, 0.99); err != nil || got != 2 {
+		t.Errorf("p99 %v, %v", got, err)
+	}
+	if _, err := l.quantile(2, 0.99); err == nil {
+		t.Error("a phase without requests has a p99")
+	}
+}
