@@ -213,6 +213,9 @@ func (s *Sender) gather(ctx context.Context, rows []pipeline.Report, p *progress
 			return nil
 		}
 		j, err := s.lookUp(ctx, row)
+		if err != nil && ctx.Err() != nil {
+			return nil
+		}
 		if err != nil {
 			s.fail(ctx, row, err, p)
 			continue
