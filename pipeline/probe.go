@@ -49,10 +49,15 @@ func (x *run) probeOne(ctx context.Context, svc stack.Service, c Container) (str
 		Transport:     &http.Transport{DialContext: x.Engine.Dial, DisableKeepAlives: true},
 	}
 	var last answer
+	var now Container
+	var looked time.Time
 	for good := 0; ; {
-		now, err := x.Engine.Inspect(ctx, c.ID)
-		if err != nil {
-			return "", fmt.Errorf("look at container: %w", err)
+		if last.good || x.Now().Sub(looked) >= lookPause {
+			var err error
+			if now, err = x.Engine.Inspect(ctx, c.ID); err != nil {
+				return "", fmt.Errorf("look at container: %w", err)
+			}
+			looked = x.Now()
 		}
 		if !now.Running {
 			return "", errors.New(ending(now))
@@ -86,10 +91,17 @@ func (x *run) probeOne(ctx context.Context, svc stack.Service, c Container) (str
 	}
 }
 
+// lookPause is how often a container that does not answer yet is looked at: the
+// engine's work for it would be taken from the app that starts.
+const lookPause = 50 * time.Millisecond
+
 // pause is short at first and between successes, so that a fast app is not
 // kept waiting, and the probe's own interval after a while.
 func pause(p stack.Probe, begun, now time.Time, good int) time.Duration {
-	if good > 0 || now.Sub(begun) < 2*time.Second {
+	switch waited := now.Sub(begun); {
+	case good > 0 || waited < 500*time.Millisecond:
+		return min(p.Interval, 3*time.Millisecond)
+	case waited < 2*time.Second:
 		return min(p.Interval, 10*time.Millisecond)
 	}
 	return p.Interval

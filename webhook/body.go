@@ -33,6 +33,9 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	rest := http.MaxBytesReader(w, r.Body, h.Limit)
 	var body bytes.Buffer
+	if r.ContentLength > 0 { // believed as far as it costs nothing
+		body.Grow(int(min(r.ContentLength, 64<<10)) + bytes.MinRead)
+	}
 	n, err := io.CopyN(&body, rest, small)
 	if errors.Is(err, io.EOF) {
 		return body.Bytes(), nil
