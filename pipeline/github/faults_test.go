@@ -114,7 +114,9 @@ func TestSender_NewsDoNotHoldUpWhatIsToBeTriedAgain(t *testing.T) {
 		w.outbox.put(deployment("01a", pipeline.Queued))
 		s.Wake()
 		pass(300 * time.Millisecond) // failed, to be tried again in a second or so
-		w.outbox.put(deployment("01b", pipeline.Queued))
+		other := deployment("01b", pipeline.Queued)
+		other.Commit = fmt.Sprintf("%040d", 2) // statuses of one commit take each other's place
+		w.outbox.put(other)
 		s.Wake()
 		pass(300 * time.Millisecond) // that one as well, a little later
 		s.Wake()                     // of what is not due, or not ours
