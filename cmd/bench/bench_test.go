@@ -84,10 +84,10 @@ func TestLoad_RefusesAPhaseWithTooFewRequests(t *testing.T) {
 	for range 500 {
 		l.note(1, 2*time.Millisecond, nil)
 	}
-	if got, err := l.quantile(1, 0.99); err != nil || got != 2 {
+	if got, err := l.p99(1); err != nil || got != 2 {
 		t.Errorf("p99 %v, %v", got, err)
 	}
-	if _, err := l.quantile(2, 0.99); err == nil {
+	if _, err := l.p99(2); err == nil {
 		t.Error("a phase without requests has a p99")
 	}
 }

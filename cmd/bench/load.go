@@ -139,13 +139,14 @@ func (l *load) note(phase int32, took time.Duration, err error) {
 	}
 }
 
-// quantile is one of a phase's times, in ms. The load must have ended.
-func (l *load) quantile(phase int32, q float64) (float64, error) {
+// p99 is a phase's time that one request in a hundred takes longer than, in ms. The
+// load must have ended.
+func (l *load) p99(phase int32) (float64, error) {
 	s := slices.Sorted(slices.Values(l.samples[phase]))
 	if len(s) < 500 {
 		return 0, fmt.Errorf("only %d requests were answered in phase %d", len(s), phase)
 	}
-	return quantile(s, q), nil
+	return quantile(s, 0.99), nil
 }
 
 // wait is a pause that ctx ends.
