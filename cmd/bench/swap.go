@@ -129,8 +129,8 @@ func (b *bridge) measure(ctx context.Context, n int, out io.Writer) (median floa
 func (s *swaps) print(out io.Writer, n int, l *load) error {
 	var before, during []float64
 	for run := range int32(swapRuns) {
-		quiet, err1 := l.p99(1+2*run)
-		swapped, err2 := l.p99(2+2*run)
+		quiet, err1 := l.p99(1 + 2*run)
+		swapped, err2 := l.p99(2 + 2*run)
 		if err := errors.Join(err1, err2); err != nil {
 			return err
 		}
