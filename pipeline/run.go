@@ -178,6 +178,9 @@ func (x *run) take(ctx context.Context, s Step) error {
 	if err != nil && x.stops(ctx) {
 		return err // the journal keeps "running": what it did is looked at on the next start
 	}
+	if err != nil && byOperator(ctx) {
+		err = context.Cause(ctx) // not what the engine's client makes of it
+	}
 	rec.EndedAt, rec.Detail, rec.State = x.Now(), seen, StepDone
 	var skip Skip
 	switch {
