@@ -220,53 +220,6 @@ type Container struct {
 	EndedAt   time.Time
 }
 
-// Proxy is the data plane.
-type Proxy interface {
-	// Entry returns what the table holds for the app. ErrNotFound if nothing;
-	// an error wrapping ErrUnreachable if the proxy does not answer.
-	Entry(ctx context.Context, appID string) (Entry, error)
-	// Swing puts the entry in the table for all new requests at once, durably,
-	// if the app's entry still has version was (0: none). ErrConflict if not.
-	Swing(ctx context.Context, e Entry, was uint64) (Swung, error)
-	// Drop takes the app out of the table. Gone is well.
-	Drop(ctx context.Context, appID string) error
-	// Inflight counts requests and streams that are open on the deployment's
-	// targets.
-	Inflight(ctx context.Context, deployment string) (int, error)
-}
-
-// Prover asks through the public listener which release answers.
-type Prover interface {
-	// Prove returns nil once every route of the entry was answered by the
-	// entry's deployment.
-	Prove(ctx context.Context, e Entry) error
-}
-
-// Entry is what the proxy's table holds for one app.
-type Entry struct {
-	AppID      string `json:"app_id"`
-	App        string `json:"app"`
-	Deployment string `json:"deployment"`
-	Commit     string `json:"commit"`
-	Color      Color  `json:"color"`
-	Version    uint64 `json:"version"` // grows with each change of the app's entry; set by the proxy
-	Paths      []Path `json:"paths"`
-}
-
-// Path is one route with the targets that answer it.
-type Path struct {
-	Host    string           `json:"host"`
-	Prefix  string           `json:"prefix"` // "/" for everything
-	Targets []netip.AddrPort `json:"targets"`
-}
-
-// Swung says how a table change went.
-type Swung struct {
-	Version uint64        `json:"version"`
-	Swap    time.Duration `json:"swap"`    // the swap in memory
-	Durable time.Duration `json:"durable"` // writing and fsyncing the file before it
-}
-
 // Recorder is told what a run does. Every method is durable when it returns,
 // and what watches (GitHub, pages, metrics) learns of it from there.
 type Recorder interface {

@@ -11,6 +11,42 @@ type Stack struct {
 	Keep     int           `json:"keep"`             // releases kept for rollback
 	Routes   []Route       `json:"routes,omitempty"` // that visitors take to it: an app's may change while it is live
 	Notes    []string      `json:"notes,omitempty"`  // sentences about what the files say to no effect, for the log
+
+	Redirects   []Redirect  `json:"redirects,omitempty"` // the app's, as of the release
+	Front       Front       `json:"front,omitzero"`
+	Preview     *Preview    `json:"preview,omitempty"`
+	GuardLimits GuardLimits `json:"guard_limits,omitzero"`
+}
+
+// Redirect sends the visitors of a host elsewhere: www.example.org to
+// example.org. Path and query are kept.
+type Redirect struct {
+	Host   string `json:"host"`
+	To     string `json:"to"`               // a host, or an http(s) URL without path
+	Status int    `json:"status,omitempty"` // 301, 302, 307 or 308, which is the default
+}
+
+// Front says how the proxy meets an app's visitors. The zero value is the
+// default: HSTS for a year over HTTPS, compression, no limit of the body.
+type Front struct {
+	HSTS          time.Duration `json:"hsts,omitempty"` // max-age of Strict-Transport-Security (RFC 6797); 0: a year
+	NoHSTS        bool          `json:"no_hsts,omitempty"`
+	NoCompression bool          `json:"no_compression,omitempty"`
+	MaxBody       int64         `json:"max_body,omitempty"` // bytes of a request's body; 0: no limit
+}
+
+// Preview shows the idle color to those who may see it.
+type Preview struct {
+	Host  string `json:"host,omitempty"`  // answers with the idle color
+	Token string `json:"token,omitempty"` // value of the header Swingbridge-Preview that reaches it on the app's own hosts
+}
+
+// GuardLimits says from when on the new color is worse than the one before it.
+// The zero value is the default.
+type GuardLimits struct {
+	Errors float64 `json:"errors,omitempty"` // share of answers that are 5xx or missing, beyond the share before the cutover; default 0.05
+	Slower float64 `json:"slower,omitempty"` // p95 ÷ p95 before the cutover; default 4; negative: latency does not count
+	Least  int     `json:"least,omitempty"`  // requests below which nothing is judged; default 20
 }
 
 // Role says what a deployment does with a service.
@@ -49,6 +85,8 @@ type Service struct {
 	Mounts     []Mount           `json:"mounts,omitempty"`
 	Log        *Log              `json:"log,omitempty"` // nil: our own rotation limits
 	Limits     Limits            `json:"limits"`
+
+	Replicas int `json:"replicas,omitempty"` // containers per color; 0 is 1
 
 	Ports []int         `json:"ports,omitempty"` // the ports that routes name
 	Probe Probe         `json:"probe"`
