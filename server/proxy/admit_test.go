@@ -146,7 +146,7 @@ func TestCutover_LeastBusyTargetOfSeveral(t *testing.T) {
 	close(two.hold)
 	wg.Wait()
 	until(t, "nothing in flight", func() bool { return inflight(t, p, "d") == 0 })
-	two.Close()
+	two.die(t)
 	for range 4 {
 		if got := get(t, c, "http://a.example/"); got.Body != "d" {
 			t.Errorf("with one of two targets gone: %d %s", got.Status, got.Body)
@@ -158,7 +158,7 @@ func TestCutover_RequestFollowsTheTableWhenItsTargetIsGone(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
 	gone := newBackend(t, "old")
-	gone.Close()
+	gone.die(t)
 	swing(t, p, entryOf("a", "a.example", gone))
 	r, _ := p.admit("a.example", "/")
 	v := &visit{proxy: p, host: "a.example", path: "/", route: r}

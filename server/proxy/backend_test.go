@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"syscall"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -36,6 +37,24 @@ func newBackend(t testing.TB, name string) *backend {
 	t.Cleanup(b.Close)
 	b.addr = netip.MustParseAddrPort(b.Listener.Addr().String())
 	return b
+}
+
+// die ends the backend and keeps its port, bound and not listening: nobody
+// else gets it, and who dials it is refused.
+func (b *backend) die(t testing.TB) {
+	t.Helper()
+	b.Close()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: int(b.addr.Port()), Addr: b.addr.Addr().As4()}); err != nil {
+		t.Fatalf("keep port %d: %v", b.addr.Port(), err)
+	}
 }
 
 func (b *backend) hello(w http.ResponseWriter, _ *http.Request) {

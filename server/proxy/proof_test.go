@@ -35,7 +35,7 @@ func TestProve_FailsForAnotherDeploymentOrNone(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
 	gone := newBackend(t, "gone")
-	gone.Close()
+	gone.die(t)
 	live := entryOf("a", "a.example", newBackend(t, "d1"))
 	swing(t, p, live)
 	swing(t, p, entryOf("empty", "empty.example"))

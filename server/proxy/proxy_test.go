@@ -72,7 +72,7 @@ func TestProxy_SaysWhyThereIsNoAnswer(t *testing.T) {
 	p := setup(t)
 	c := visitor(t, p)
 	gone := newBackend(t, "gone")
-	gone.Close()
+	gone.die(t)
 	swing(t, p, entryOf("a", "a.example"))
 	swing(t, p, entryOf("b", "b.example", gone))
 	if got := get(t, c, "http://a.example/"); got.Status != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
