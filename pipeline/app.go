@@ -3,10 +3,11 @@ package pipeline
 import (
 	"errors"
 	"fmt"
-	"net"
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
 // App is what an operator deploys: a repository, a branch, compose files and
@@ -21,6 +22,8 @@ type App struct {
 	Overlay string   // a further compose file held by the server
 	Routes  []Route
 	Paused  bool // automatic deployments wait
+
+	Redirects []stack.Redirect // hosts that only send their visitors elsewhere
 
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -67,6 +70,7 @@ func (a App) Validate() error {
 			seen[key] = true
 		}
 	}
+	problems = append(problems, checkRedirects(a.Redirects, a.Routes)...)
 	if len(problems) == 0 {
 		return nil
 	}
@@ -87,7 +91,7 @@ func (r Route) String() string {
 
 func (r Route) validate() error {
 	switch {
-	case r.Host == "" || r.Host != strings.ToLower(r.Host) || !hostRule().MatchString(r.Host) && net.ParseIP(r.Host) == nil:
+	case !isHost(r.Host):
 		return errors.New("the host must be a lower-case domain name")
 	case r.Path != "" && !strings.HasPrefix(r.Path, "/"):
 		return errors.New("the path must begin with /")

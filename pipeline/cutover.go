@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 )
 
@@ -43,7 +42,8 @@ func (x *run) cutOver(ctx context.Context) (string, error) {
 // entry is what the proxy is to have: containers are looked at once more, for
 // an address may have become another app's.
 func (x *run) entry(ctx context.Context) (Entry, error) {
-	e := Entry{AppID: x.app.ID, App: x.app.Name, Deployment: x.dep.ID, Commit: x.dep.Commit, Color: x.dep.Color}
+	e := Entry{AppID: x.app.ID, App: x.app.Name, Deployment: x.dep.ID, Commit: x.dep.Commit, Color: x.dep.Color,
+		Redirects: x.rel.Stack.Redirects}
 	at := map[string]netip.Addr{}
 	for i, c := range x.containers {
 		now, err := x.Engine.Inspect(ctx, c.ID)
@@ -88,7 +88,7 @@ func (x *run) swing(ctx context.Context, entry Entry) (Swung, error) {
 		if err != nil {
 			return Swung{}, err
 		}
-		if was.Deployment == entry.Deployment && slices.EqualFunc(was.Paths, entry.Paths, samePath) {
+		if sameEntry(was, entry) {
 			return Swung{Version: was.Version}, nil
 		}
 		swung, err := x.Proxy.Swing(ctx, entry, was.Version)

@@ -64,7 +64,7 @@ func Render(ctx context.Context, app App, tree Tree, env map[string]string) (sta
 		in.Routes = append(in.Routes, stack.Route{Host: r.Host, Path: r.Path, Service: r.Service, Port: r.Port})
 	}
 	out, err := stack.Load(ctx, in)
-	out.Routes = in.Routes
+	out.Routes, out.Redirects = in.Routes, app.Redirects
 	return out, err
 }
 
@@ -92,6 +92,9 @@ func Summarize(app App, s stack.Stack, color Color, live Deployment) PlanSummary
 		swing += fmt.Sprintf(", then drain and stop %s (%s)", live.Color, Short(live.Commit))
 	}
 	out.Replace = append(out.Replace, swing)
+	for _, r := range app.Redirects {
+		out.Replace = append(out.Replace, "send visitors of "+r.Host+" to "+r.To)
+	}
 	for _, v := range s.Volumes {
 		out.Keep = append(out.Keep, "leave volume "+v.Name+" alone")
 	}

@@ -124,7 +124,7 @@ func (r *Runner) point(ctx context.Context, a App, active []Deployment) error {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("ask the proxy: %w", err)
 	}
-	if have.Deployment == want.Deployment && slices.EqualFunc(have.Paths, want.Paths, samePath) {
+	if sameEntry(have, want) {
 		return nil
 	}
 	if have.Deployment != want.Deployment {
@@ -166,6 +166,11 @@ func (r *Runner) movedOn(ctx context.Context, have Entry) (bool, error) {
 		return false, nil
 	}
 	return err == nil && (d.State.Serves() || d.State == Running), err
+}
+
+// sameEntry reports whether two entries send visitors to the same places.
+func sameEntry(a, b Entry) bool {
+	return a.Deployment == b.Deployment && slices.EqualFunc(a.Paths, b.Paths, samePath) && slices.Equal(a.Redirects, b.Redirects)
 }
 
 func samePath(a, b Path) bool {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/pipeline/stack"
 	"github.com/swingbridge/swingbridge/server"
 	"github.com/swingbridge/swingbridge/server/api"
 )
@@ -80,7 +81,8 @@ func setup(t *testing.T, change ...func(*server.Options)) *world {
 func (w *world) fill(now time.Time) {
 	shop := pipeline.App{
 		ID: "a1", Name: "shop", Repo: "octo/shop", Branch: "main", CreatedAt: now, UpdatedAt: now,
-		Routes: []pipeline.Route{{Host: "shop.test", Service: "web", Port: 8000}},
+		Routes:    []pipeline.Route{{Host: "shop.test", Service: "web", Port: 8000}},
+		Redirects: []stack.Redirect{{Host: "www.shop.test", To: "shop.test", Status: 301}},
 	}
 	w.memory.apps = []pipeline.App{shop, {ID: "a2", Name: "blog", Repo: "octo/blog", Branch: "main", Compose: []string{"compose.yml"}}}
 	live := pipeline.Deployment{

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,9 +33,9 @@ func needsSubcommand(cmd *cobra.Command, _ []string) error {
 
 // appFlags are the parts of an app as flags; only those given are sent.
 type appFlags struct {
-	repo, branch, overlay string
-	compose, routes       []string
-	paused                bool
+	repo, branch, overlay      string
+	compose, routes, redirects []string
+	paused                     bool
 }
 
 func (f *appFlags) on(cmd *cobra.Command) {
@@ -45,6 +44,7 @@ func (f *appFlags) on(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.compose, "compose", nil, "compose file in the repository; repeat it for several, none: the Dockerfile alone")
 	cmd.Flags().StringVar(&f.overlay, "overlay", "", "path of a local compose file that the server holds and adds, - reads it from standard input")
 	cmd.Flags().StringArrayVar(&f.routes, "route", nil, "HOST[/PATH]=SERVICE:PORT under which visitors come; repeat it for several")
+	cmd.Flags().StringArrayVar(&f.redirects, "redirect", nil, "HOST=TO[,STATUS] sends visitors of a host to another one, path and query kept; repeat it for several, \"\": none")
 	cmd.Flags().BoolVar(&f.paused, "paused", false, "automatic deployments wait")
 }
 
@@ -77,15 +77,34 @@ func (f *appFlags) change(p *program, cmd *cobra.Command) (api.AppChange, error)
 		out.Overlay = &text
 	}
 	if given("route") {
-		var routes []pipeline.Route
-		for _, r := range f.routes {
-			route, err := parseRoute(r)
-			if err != nil {
-				return out, err
-			}
-			routes = append(routes, route)
+		routes, err := parsed("route", f.routes, pipeline.ParseRoute)
+		if err != nil {
+			return out, err
 		}
 		out.Routes = &routes
+	}
+	if given("redirect") {
+		redirects, err := parsed("redirect", f.redirects, pipeline.ParseRedirect)
+		if err != nil {
+			return out, err
+		}
+		out.Redirects = &redirects
+	}
+	return out, nil
+}
+
+// parsed reads the values of a flag; an empty one says that there are none.
+func parsed[T any](flag string, texts []string, parse func(string) (T, error)) ([]T, error) {
+	out := make([]T, 0, len(texts))
+	for _, text := range texts {
+		if text == "" {
+			continue
+		}
+		one, err := parse(text)
+		if err != nil {
+			return nil, usage("--%s: %w", flag, err)
+		}
+		out = append(out, one)
 	}
 	return out, nil
 }
@@ -103,21 +122,6 @@ func (p *program) readFile(path string) (string, error) {
 		return "", usage("--overlay: %w", err)
 	}
 	return string(text), nil
-}
-
-// parseRoute reads HOST[/PATH]=SERVICE:PORT.
-func parseRoute(s string) (pipeline.Route, error) {
-	where, to, ok := strings.Cut(s, "=")
-	service, port, ok2 := strings.Cut(to, ":")
-	n, err := strconv.Atoi(port)
-	if !ok || !ok2 || err != nil {
-		return pipeline.Route{}, usage("--route %q: write HOST[/PATH]=SERVICE:PORT, as in shop.example.org=web:8000", s)
-	}
-	host, path, found := strings.Cut(where, "/")
-	if found {
-		path = "/" + path
-	}
-	return pipeline.Route{Host: host, Path: path, Service: service, Port: n}, nil
 }
 
 func (p *program) appAdd() *cobra.Command {
@@ -153,8 +157,8 @@ func (p *program) appSet() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "set NAME",
 		Short:   "Change an app; what no flag names stays as it is",
-		Long:    "Change an app; what no flag names stays as it is. Routes and files take effect\nwith the next deployment.",
-		Example: "  swingbridge app set shop --branch production\n  swingbridge app set shop --paused=false",
+		Long:    "Change an app; what no flag names stays as it is. Routes, redirects and files\ntake effect with the next deployment.",
+		Example: "  swingbridge app set shop --branch production\n  swingbridge app set shop --redirect www.shop.example.org=shop.example.org\n  swingbridge app set shop --paused=false",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			change, err := f.change(p, cmd)
@@ -194,6 +198,9 @@ func (p *program) withApp(ctx context.Context, ask func(context.Context, *client
 		}
 		fmt.Fprintf(p.out, "%s  %s, branch %s, %s\n", a.Name, a.Repo, a.Branch, files)
 		for _, r := range a.Routes {
+			fmt.Fprintf(p.out, "  %s\n", r)
+		}
+		for _, r := range a.Redirects {
 			fmt.Fprintf(p.out, "  %s\n", r)
 		}
 		if a.Overlay != "" {

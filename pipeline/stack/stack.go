@@ -26,6 +26,8 @@ type Redirect struct {
 	Status int    `json:"status,omitempty"` // 301, 302, 307 or 308, which is the default
 }
 
+func (r Redirect) String() string { return r.Host + " → " + r.To }
+
 // Front says how the proxy meets an app's visitors. The zero value is the
 // default: HSTS for a year over HTTPS, compression, no limit of the body.
 type Front struct {

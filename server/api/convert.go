@@ -11,7 +11,8 @@ import (
 func appJSON(app pipeline.App) App {
 	return App{
 		ID: app.ID, Name: app.Name, Repo: app.Repo, Branch: app.Branch,
-		Compose: filled(app.Compose), Overlay: app.Overlay, Routes: filled(app.Routes), Paused: app.Paused,
+		Compose: filled(app.Compose), Overlay: app.Overlay, Routes: filled(app.Routes), Redirects: filled(app.Redirects),
+		Paused:    app.Paused,
 		CreatedAt: app.CreatedAt.UTC(), UpdatedAt: app.UpdatedAt.UTC(),
 	}
 }
@@ -24,6 +25,7 @@ func (c AppChange) onto(app pipeline.App) pipeline.App {
 	put(&app.Compose, c.Compose)
 	put(&app.Overlay, c.Overlay)
 	put(&app.Routes, c.Routes)
+	put(&app.Redirects, c.Redirects)
 	put(&app.Paused, c.Paused)
 	return app
 }

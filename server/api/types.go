@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
 // List is what every call about several things answers.
@@ -22,6 +23,7 @@ type App struct {
 	Compose   []string         `json:"compose"`
 	Overlay   string           `json:"overlay,omitempty"`
 	Routes    []pipeline.Route `json:"routes"`
+	Redirects []stack.Redirect `json:"redirects"`
 	Paused    bool             `json:"paused"`
 	CreatedAt time.Time        `json:"created_at,omitzero"`
 	UpdatedAt time.Time        `json:"updated_at,omitzero"`
@@ -36,6 +38,8 @@ type AppChange struct {
 	Overlay *string           `json:"overlay,omitempty"`
 	Routes  *[]pipeline.Route `json:"routes,omitempty"`
 	Paused  *bool             `json:"paused,omitempty"`
+
+	Redirects *[]stack.Redirect `json:"redirects,omitempty"`
 
 	// What an answer has beyond that may be sent back with it, and is ignored.
 	ID        json.RawMessage `json:"id,omitempty"`

@@ -8,12 +8,12 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline"
 )
 
-const appColumns = `id, name, repo, repo_id, branch, compose, overlay, routes, paused, created_at, updated_at`
+const appColumns = `id, name, repo, repo_id, branch, compose, overlay, routes, redirects, paused, created_at, updated_at`
 
 func scanApp(r scanner) (pipeline.App, error) {
 	var a pipeline.App
 	err := r.Scan(&a.ID, &a.Name, &a.Repo, &a.RepoID, &a.Branch, jsonColumn{&a.Compose}, &a.Overlay,
-		jsonColumn{&a.Routes}, &a.Paused, timeColumn{&a.CreatedAt}, timeColumn{&a.UpdatedAt})
+		jsonColumn{&a.Routes}, jsonColumn{&a.Redirects}, &a.Paused, timeColumn{&a.CreatedAt}, timeColumn{&a.UpdatedAt})
 	return a, err
 }
 
@@ -34,12 +34,12 @@ func (s *Store) CreateApp(ctx context.Context, a pipeline.App) (pipeline.App, er
 		if err := checkRoutes(ctx, t, a); err != nil {
 			return err
 		}
-		compose, routes, err := appLists(a)
+		lists, err := listsOf(a)
 		if err != nil {
 			return err
 		}
-		_, err = t.ExecContext(ctx, `insert into apps (`+appColumns+`) values (`+places(1, 11)+`)`, a.ID, a.Name, a.Repo,
-			a.RepoID, a.Branch, compose, a.Overlay, routes, a.Paused, micros(a.CreatedAt), micros(a.UpdatedAt))
+		_, err = t.ExecContext(ctx, `insert into apps (`+appColumns+`) values (`+places(1, 12)+`)`, a.ID, a.Name, a.Repo,
+			a.RepoID, a.Branch, lists.compose, a.Overlay, lists.routes, lists.redirects, a.Paused, micros(a.CreatedAt), micros(a.UpdatedAt))
 		t.changed(Change{App: a.Name, AppID: a.ID})
 		return taken(err, a)
 	})
@@ -85,13 +85,13 @@ func (s *Store) UpdateApp(ctx context.Context, a pipeline.App) (pipeline.App, er
 }
 
 func updateApp(ctx context.Context, t *tx, a, was pipeline.App) error {
-	compose, routes, err := appLists(a)
+	lists, err := listsOf(a)
 	if err != nil {
 		return err
 	}
 	_, err = t.ExecContext(ctx, `update apps set name = $1, repo = $2, repo_id = $3, branch = $4, compose = $5, overlay = $6,
-		routes = $7, paused = $8, updated_at = $9 where id = $10`,
-		a.Name, a.Repo, a.RepoID, a.Branch, compose, a.Overlay, routes, a.Paused, micros(a.UpdatedAt), a.ID)
+		routes = $7, redirects = $8, paused = $9, updated_at = $10 where id = $11`,
+		a.Name, a.Repo, a.RepoID, a.Branch, lists.compose, a.Overlay, lists.routes, lists.redirects, a.Paused, micros(a.UpdatedAt), a.ID)
 	if err != nil {
 		return taken(err, a)
 	}
@@ -178,21 +178,36 @@ func findApp(ctx context.Context, q querier, column, value string) (pipeline.App
 	return a, found(err, "app %s", value)
 }
 
-// checkRoutes refuses a host and path that another app has.
+// checkRoutes refuses a host and path that another app has, and a host that
+// one of them redirects: a redirect has all of its host.
 func checkRoutes(ctx context.Context, t *tx, a pipeline.App) error {
 	apps, err := collect(ctx, t, scanApp, `select `+appColumns+` from apps where removed_at = 0 and id <> $1`, a.ID)
 	if err != nil {
 		return fmt.Errorf("read other apps' routes: %w", err)
 	}
-	holder := map[string]string{}
+	routed, answered, redirected := map[string]string{}, map[string]string{}, map[string]string{} // to the app's name
 	for _, other := range apps {
 		for _, r := range other.Routes {
-			holder[r.Host+r.Prefix()] = other.Name
+			routed[r.Host+r.Prefix()], answered[r.Host] = other.Name, other.Name
+		}
+		for _, r := range other.Redirects {
+			redirected[r.Host] = other.Name
 		}
 	}
 	for _, r := range a.Routes {
-		if name, is := holder[r.Host+r.Prefix()]; is {
+		if name, is := routed[r.Host+r.Prefix()]; is {
 			return fmt.Errorf("route %s%s belongs to app %s: %w", r.Host, r.Prefix(), name, pipeline.ErrExists)
+		}
+		if name, is := redirected[r.Host]; is {
+			return fmt.Errorf("route %s%s: app %s redirects that host: %w", r.Host, r.Prefix(), name, pipeline.ErrExists)
+		}
+	}
+	for _, r := range a.Redirects {
+		if name, is := redirected[r.Host]; is {
+			return fmt.Errorf("redirect of %s belongs to app %s: %w", r.Host, name, pipeline.ErrExists)
+		}
+		if name, is := answered[r.Host]; is {
+			return fmt.Errorf("redirect of %s: app %s has a route there: %w", r.Host, name, pipeline.ErrExists)
 		}
 	}
 	return nil
@@ -205,10 +220,16 @@ func taken(err error, a pipeline.App) error {
 	return err
 }
 
-func appLists(a pipeline.App) (compose, routes string, err error) {
-	if compose, err = toJSON(a.Compose); err != nil {
-		return "", "", err
+// appLists are an app's lists as JSON.
+type appLists struct{ compose, routes, redirects string }
+
+func listsOf(a pipeline.App) (out appLists, err error) {
+	if out.compose, err = toJSON(a.Compose); err != nil {
+		return out, err
 	}
-	routes, err = toJSON(a.Routes)
-	return compose, routes, err
+	if out.routes, err = toJSON(a.Routes); err != nil {
+		return out, err
+	}
+	out.redirects, err = toJSON(a.Redirects)
+	return out, err
 }

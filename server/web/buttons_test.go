@@ -57,11 +57,11 @@ func TestButtons_SayWhyTheyCouldNot(t *testing.T) {
 func TestNewApp_KeepsWhatWasTyped(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
-	form := url.Values{"name": {"shop"}, "repo": {"octocat/shop"}, "branch": {"main"}, "compose": {"a.yml\r\n\r\nb.yml\r\n"}, "routes": {"shop.example/api=web:8000\r\nshop.example=web:80"}}
+	form := url.Values{"name": {"shop"}, "repo": {"octocat/shop"}, "branch": {"main"}, "compose": {"a.yml\r\n\r\nb.yml\r\n"}, "routes": {"shop.example/api=web:8000\r\nshop.example=web:80"}, "redirects": {"www.shop.example=shop.example,301"}}
 	if w := s.post(t, "/apps", form); w.Code != 303 || w.Header().Get("Location") != "/apps/shop?done=added" {
 		t.Errorf("status %d to %q", w.Code, w.Header().Get("Location"))
 	}
-	want := []string{"octocat adds shop: octocat/shop main [a.yml b.yml] [shop.example/api → web:8000 shop.example → web:80]"}
+	want := []string{"octocat adds shop: octocat/shop main [a.yml b.yml] [shop.example/api → web:8000 shop.example → web:80] [www.shop.example → shop.example]"}
 	if diff := cmp.Diff(want, s.calls); diff != "" {
 		t.Error(diff)
 	}

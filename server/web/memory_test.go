@@ -128,7 +128,7 @@ func (m *memory) Resolve(_ context.Context, by pipeline.Actor, id string, as pip
 }
 
 func (m *memory) CreateApp(_ context.Context, by pipeline.Actor, a pipeline.App) (pipeline.App, error) {
-	_, err := m.did("%s adds %s: %s %s %v %v", by.Name, a.Name, a.Repo, a.Branch, a.Compose, a.Routes)
+	_, err := m.did("%s adds %s: %s %s %v %v %v", by.Name, a.Name, a.Repo, a.Branch, a.Compose, a.Routes, a.Redirects)
 	return a, err
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/swingbridge/swingbridge/pipeline"
@@ -18,7 +17,7 @@ type newAppPage struct {
 
 // newApp is what was typed, to be shown again where it was wrong.
 type newApp struct {
-	Name, Repo, Branch, Compose, Routes string
+	Name, Repo, Branch, Compose, Routes, Redirects string
 }
 
 // NewApp is GET /apps/new.
@@ -36,6 +35,7 @@ func (s *Web) AddApp(w http.ResponseWriter, r *http.Request) {
 	field := func(name string) string { return strings.TrimSpace(r.PostForm.Get(name)) }
 	form := newApp{
 		Name: field("name"), Repo: field("repo"), Branch: field("branch"), Compose: field("compose"), Routes: field("routes"),
+		Redirects: field("redirects"),
 	}
 	a, err := form.app()
 	if err == nil {
@@ -57,11 +57,18 @@ func (s *Web) AddApp(w http.ResponseWriter, r *http.Request) {
 func (f newApp) app() (pipeline.App, error) {
 	a := pipeline.App{Name: f.Name, Repo: f.Repo, Branch: f.Branch, Compose: lines(f.Compose)}
 	for _, line := range lines(f.Routes) {
-		route, err := parseRoute(line)
+		route, err := pipeline.ParseRoute(line)
 		if err != nil {
 			return pipeline.App{}, err
 		}
 		a.Routes = append(a.Routes, route)
+	}
+	for _, line := range lines(f.Redirects) {
+		redirect, err := pipeline.ParseRedirect(line)
+		if err != nil {
+			return pipeline.App{}, err
+		}
+		a.Redirects = append(a.Redirects, redirect)
 	}
 	if len(a.Routes) == 0 {
 		return pipeline.App{}, fmt.Errorf("%w app: give at least one route, or no visitor finds it", pipeline.ErrInvalid)
@@ -78,19 +85,4 @@ func lines(text string) []string {
 		}
 	}
 	return out
-}
-
-// parseRoute reads HOST[/PATH]=SERVICE:PORT.
-func parseRoute(text string) (pipeline.Route, error) {
-	where, to, ok := strings.Cut(text, "=")
-	service, port, ok2 := strings.Cut(to, ":")
-	n, err := strconv.Atoi(strings.TrimSpace(port))
-	if !ok || !ok2 || err != nil {
-		return pipeline.Route{}, fmt.Errorf("%w route %q: write HOST[/PATH]=SERVICE:PORT, as in shop.example.org=web:8000", pipeline.ErrInvalid, text)
-	}
-	host, path, more := strings.Cut(strings.TrimSpace(where), "/")
-	if more {
-		path = "/" + path
-	}
-	return pipeline.Route{Host: host, Path: path, Service: strings.TrimSpace(service), Port: n}, nil
 }

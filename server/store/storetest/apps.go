@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/pipeline/stack"
 	"github.com/swingbridge/swingbridge/server/store"
 )
 
@@ -16,6 +17,7 @@ func testApps(t *testing.T, open Open) {
 		made, err := w.CreateApp(t.Context(), pipeline.App{
 			Name: "shop", Repo: "Owner/Shop", RepoID: 7, Branch: "main", Compose: []string{"a.yml", "b.yml"}, Overlay: "services: {}",
 			Routes: []pipeline.Route{{Host: "shop.example.org", Path: "/x", Service: "web", Port: 80}}, Paused: true,
+			Redirects: []stack.Redirect{{Host: "www.example.org", To: "shop.example.org", Status: 301}},
 		})
 		must(t, err)
 		byID, err := w.AppByID(t.Context(), made.ID)
@@ -84,6 +86,27 @@ func testApps(t *testing.T, open Open) {
 		_, err := w.UpdateApp(t.Context(), blog)
 		wantErr(t, err, pipeline.ErrExists, "shop.example.org/", "app shop")
 		blog.Routes[0].Path = "/blog"
+		_, err = w.UpdateApp(t.Context(), blog)
+		must(t, err)
+	})
+	t.Run("a redirect has its host to itself", func(t *testing.T) {
+		w := Setup(t, open)
+		shop, blog := w.App(t, "shop"), w.App(t, "blog")
+		shop.Redirects = []stack.Redirect{{Host: "www.example.org", To: "shop.example.org"}}
+		shop, err := w.UpdateApp(t.Context(), shop)
+		must(t, err)
+		blog.Redirects = []stack.Redirect{{Host: "www.example.org", To: "blog.example.org"}}
+		_, err = w.UpdateApp(t.Context(), blog)
+		wantErr(t, err, pipeline.ErrExists, "www.example.org", "app shop")
+		blog.Redirects[0].Host = "shop.example.org"
+		_, err = w.UpdateApp(t.Context(), blog)
+		wantErr(t, err, pipeline.ErrExists, "shop.example.org", "app shop")
+		blog.Redirects, blog.Routes[0].Host, blog.Routes[0].Path = nil, "www.example.org", "/blog"
+		_, err = w.UpdateApp(t.Context(), blog)
+		wantErr(t, err, pipeline.ErrExists, "www.example.org/blog", "app shop")
+		shop.Redirects = nil
+		_, err = w.UpdateApp(t.Context(), shop)
+		must(t, err)
 		_, err = w.UpdateApp(t.Context(), blog)
 		must(t, err)
 	})
