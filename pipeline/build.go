@@ -27,9 +27,7 @@ func (x *run) build(ctx context.Context) (string, error) {
 		x.rel.Images[svc.Name] = id
 	}
 	x.rel.ID = NewID(x.Now())
-	if err := x.Ledger.SaveRelease(ctx, x.dep.ID, x.rel); err != nil {
-		return "", fmt.Errorf("store release: %w", err)
-	}
+	x.found.Release = &x.rel
 	if built == 0 {
 		return "nothing to build, the images are there", nil
 	}

@@ -77,3 +77,14 @@ type Move struct {
 	Retire     string // deployment that becomes retired in the same transaction
 	At         time.Time
 }
+
+// Record is what a run writes down at once: the end of a step with the
+// beginning of the next one, what the step found out, and the state that the
+// deployment has with it. Empty parts change nothing.
+type Record struct {
+	Deployment string
+	Steps      []StepRecord
+	Move       *Move    // of this deployment
+	Subject    string   // what the commit is called
+	Release    *Release // stored, and named in the deployment; saving it again changes nothing
+}

@@ -107,8 +107,6 @@ func (x *run) fetched(ctx context.Context) (string, error) {
 	}
 	x.tree = tree
 	c := tree.Commit()
-	if err := x.Ledger.SetSubject(ctx, x.dep.ID, c.Subject); err != nil {
-		return "", fmt.Errorf("write the commit's subject: %w", err)
-	}
+	x.found.Subject = c.Subject
 	return fmt.Sprintf("%s %q by %s", Short(c.SHA), c.Subject, c.Author), nil
 }

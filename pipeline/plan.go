@@ -19,9 +19,7 @@ func (x *run) plan(ctx context.Context) (string, error) {
 	if x.live.ID != "" {
 		x.dep.Color = x.live.Color.Other()
 	}
-	if err := x.move(ctx, Move{To: Running, Color: x.dep.Color, Attempt: x.dep.Attempt}); err != nil {
-		return "", err
-	}
+	x.found.Move = &Move{To: Running, Color: x.dep.Color, Attempt: x.dep.Attempt}
 	if x.dep.Trigger == Rollback {
 		rel, err := x.Ledger.Release(ctx, x.dep.ReleaseID)
 		if err != nil {

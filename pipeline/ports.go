@@ -220,13 +220,12 @@ type Container struct {
 	EndedAt   time.Time
 }
 
-// Recorder is told what a run does. Every method is durable when it returns,
-// and what watches (GitHub, pages, metrics) learns of it from there.
+// Recorder is told what a run does. What was told is durable when a method
+// returns, and what watches (GitHub, pages, metrics) learns of it from there.
 type Recorder interface {
-	// Move changes a deployment's state; ErrConflict if it is not in m.From.
-	Move(ctx context.Context, m Move) error
-	// Step journals a step: once before it acts, once after.
-	Step(ctx context.Context, deployment string, s StepRecord) error
+	// Record writes all of r in one transaction, or nothing of it. ErrConflict
+	// if the deployment is not in the state that r's move begins at.
+	Record(ctx context.Context, r Record) error
 	// Log opens the deployment's log for appending; secrets are masked in it.
 	Log(ctx context.Context, deployment string, secrets []string) (Log, error)
 }
@@ -248,8 +247,6 @@ type Records interface {
 
 // Releases keeps releases.
 type Releases interface {
-	// SaveRelease stores the release and names it in the deployment.
-	SaveRelease(ctx context.Context, deployment string, r Release) error
 	// KeptReleases are the app's newest n releases that served visitors and
 	// were not rolled back, and the live one, whatever its age.
 	KeptReleases(ctx context.Context, appID string, n int) ([]Release, error)
@@ -263,8 +260,6 @@ type Heads interface {
 	// QueueHead queues the head for its app as an automatic deployment, unless
 	// the app ends at that commit anyway.
 	QueueHead(ctx context.Context, h Head) (queued bool, err error)
-	// SetSubject writes what the commit is called.
-	SetSubject(ctx context.Context, deployment, subject string) error
 }
 
 // Head is a branch head that was read without a delivery.

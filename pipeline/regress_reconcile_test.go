@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,7 +57,7 @@ func stick(t *testing.T, w *pipelinetest.World, call string) pipeline.Deployment
 	d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
 	watched := false
 	w.Fail = func(name string, after bool) error {
-		watched = watched || name == "ledger.Move watching"
+		watched = watched || strings.HasSuffix(name, "to watching")
 		if watched && name == call && !after {
 			return errors.New("disk full")
 		}

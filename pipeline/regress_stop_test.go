@@ -57,7 +57,7 @@ func TestRun_AProxyThatIsAwayDuringAnUndoIsWaitedFor(t *testing.T) {
 				d := w.Ledger().Queue(sha, pipeline.Push)
 				undoing, from := false, time.Time{}
 				w.Fail = func(call string, after bool) error {
-					undoing = undoing || call == "ledger.Step undo cut over running"
+					undoing = undoing || call == "ledger.Record undo cut over running"
 					if undoing && from.IsZero() && (!swingsFirst || call == "proxy.Swing" && after) {
 						from = time.Now()
 						return nil

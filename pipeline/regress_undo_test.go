@@ -34,7 +34,7 @@ func TestRun_AnEngineThatIsAwayUnderGuardSwingsNobodyBack(t *testing.T) {
 			t.Parallel()
 			inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
 				d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
-				w.Fail = away(1, "ledger.Move watching", true, gone)
+				w.Fail = away(1, "ledger.Record cut over done, guard running, drain running, to watching", true, gone)
 				if err := w.Run(t.Context(), d.ID); err != nil {
 					t.Fatal(err)
 				}
@@ -59,7 +59,7 @@ func TestRun_AnEngineThatIsAwayDuringAnUndoIsWaitedFor(t *testing.T) {
 	}{
 		"before the cutover": {call: "engine.Ensure", from: pipeline.Running, end: pipeline.Live},
 		"while it swings back": {
-			behavior: late, call: "ledger.Step undo cut over running", from: pipeline.Watching, end: pipeline.RolledBack,
+			behavior: late, call: "ledger.Record undo cut over running", from: pipeline.Watching, end: pipeline.RolledBack,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestRun_AJournalThatFailsDoesNotSkipTheSwingBack(t *testing.T) {
 				w.Engine().Behave(sha, pipelinetest.Behavior{ExitAfter: 5 * time.Second, ExitCode: 1})
 				d := w.Ledger().Queue(sha, pipeline.Push)
 				w.Fail = func(call string, _ bool) error {
-					if call == "ledger.Step "+line {
+					if call == "ledger.Record "+line {
 						return errors.New("wait for the write connection: context deadline exceeded")
 					}
 					return nil

@@ -20,13 +20,15 @@ func (x *run) resume(ctx context.Context) (int, error) {
 	}
 	switch x.dep.State {
 	case Queued:
-		return 0, x.begin(ctx)
+		x.begin()
+		return 0, nil
 	case Running:
 		x.say("taken up again after an interruption: attempt %d begins", x.dep.Attempt+1)
 		if err := x.removeNew(ctx); err != nil {
 			return 0, fmt.Errorf("undo attempt %d: %w", x.dep.Attempt, err)
 		}
-		return 0, x.begin(ctx)
+		x.begin()
+		return 0, nil
 	}
 	if err := x.loadRun(ctx); err != nil {
 		return 0, err
@@ -42,20 +44,21 @@ func (x *run) resume(ctx context.Context) (int, error) {
 
 // closeSteps ends the steps that an interruption left open in the journal.
 func (x *run) closeSteps(ctx context.Context) error {
+	var open Record
 	for _, s := range x.dep.Steps {
-		if !s.EndedAt.IsZero() {
-			continue
-		}
-		s.State, s.Error, s.EndedAt = StepFailed, "interrupted: the server ended", x.Now()
-		if err := x.Ledger.Step(ctx, x.dep.ID, s); err != nil {
-			return fmt.Errorf("journal %s: %w", s.Name, err)
+		if s.EndedAt.IsZero() {
+			s.State, s.Error, s.EndedAt = StepFailed, "interrupted: the server ended", x.Now()
+			open.Steps = append(open.Steps, s)
 		}
 	}
-	return nil
+	return x.record(ctx, open)
 }
 
-func (x *run) begin(ctx context.Context) error {
-	return x.move(ctx, Move{To: Running, Attempt: x.dep.Attempt + 1})
+// begin begins an attempt: that is written with the beginning of its first
+// step.
+func (x *run) begin() {
+	x.dep.Attempt++
+	x.held.Move = &Move{To: Running, Attempt: x.dep.Attempt}
 }
 
 // loadLive finds the deployment that visitors are on.
@@ -105,7 +108,8 @@ func (x *run) resumeCutover(ctx context.Context) (int, error) {
 	if err := x.removeNew(ctx); err != nil {
 		return 0, fmt.Errorf("undo attempt %d: %w", x.dep.Attempt, err)
 	}
-	return 0, x.begin(ctx)
+	x.begin()
+	return 0, nil
 }
 
 // fence writes the proxy's entry once more under a new version, so that a

@@ -54,6 +54,9 @@ type run struct {
 	env        map[string]string // what is masked is what is used
 	envVersion int64
 	cutAt      time.Time
+
+	found Record // what the step that runs found out, to be written with its end
+	held  Record // what is to be written with the beginning of the next step
 }
 
 // Run brings the deployment to an end, from wherever it stands: nil when it is
@@ -120,7 +123,10 @@ func (x *run) walk(ctx context.Context, from int) error {
 		for group < len(steps) && steps[group].Beside {
 			group++
 		}
-		err := x.together(ctx, steps[i:group])
+		begun, err := x.enter(ctx, steps[i:group])
+		if err == nil {
+			err = x.together(ctx, steps[i:group], begun, group == len(steps))
+		}
 		switch {
 		case err == nil:
 		case x.stops(ctx):
@@ -138,10 +144,21 @@ func (x *run) walk(ctx context.Context, from int) error {
 }
 
 // together runs one step, with those beside it. The state that the first one
-// reaches does not wait for the others. Where it fails, the others end.
-func (x *run) together(ctx context.Context, group []Step) error {
+// reaches does not wait for the others. Where it fails, the others end. How a
+// step ended is held back where another one begins right after it.
+func (x *run) together(ctx context.Context, group []Step, begun []StepRecord, last bool) error {
 	if len(group) == 1 {
-		return x.take(ctx, group[0])
+		x.found = Record{}
+		end, err := x.take(ctx, group[0], begun[0])
+		end.Subject, end.Release = x.found.Subject, x.found.Release
+		if end.Move == nil {
+			end.Move = x.found.Move
+		}
+		if err == nil && !last {
+			x.held = end
+			return nil
+		}
+		return x.ended(ctx, end, err)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -149,7 +166,8 @@ func (x *run) together(ctx context.Context, group []Step) error {
 	errs := make([]error, len(group))
 	for i, s := range group {
 		wg.Go(func() {
-			if errs[i] = x.take(ctx, s); errs[i] != nil && i == 0 {
+			end, err := x.take(ctx, s, begun[i])
+			if errs[i] = x.ended(ctx, end, err); errs[i] != nil && i == 0 {
 				cancel(errEndsBeside)
 			}
 		})
@@ -163,20 +181,12 @@ func (x *run) together(ctx context.Context, group []Step) error {
 
 var errEndsBeside = fmt.Errorf("%w: the step beside it ended", ErrCanceled)
 
-// take is the one place where a step meets state, journal, log and clock.
-func (x *run) take(ctx context.Context, s Step) error {
-	if s.Enter != "" && x.dep.State != s.Enter {
-		if err := x.move(ctx, Move{To: s.Enter}); err != nil {
-			return err
-		}
-	}
-	rec := StepRecord{Attempt: x.dep.Attempt, Name: s.Name, State: StepRunning, StartedAt: x.Now(), LogOffset: x.log.Offset()}
-	if err := x.Ledger.Step(ctx, x.dep.ID, rec); err != nil {
-		return fmt.Errorf("journal %s: %w", s.Name, err)
-	}
+// take is the one place where a step meets state, journal, log and clock. It
+// returns what is to be written of its end.
+func (x *run) take(ctx context.Context, s Step, rec StepRecord) (Record, error) {
 	seen, err := s.Do(ctx)
 	if err != nil && x.stops(ctx) {
-		return err // the journal keeps "running": what it did is looked at on the next start
+		return Record{}, err // the journal keeps "running": what it did is looked at on the next start
 	}
 	if err != nil && byOperator(ctx) {
 		err = context.Cause(ctx) // not what the engine's client makes of it
@@ -193,41 +203,11 @@ func (x *run) take(ctx context.Context, s Step) error {
 	case seen != "":
 		x.say("%s: %s", s.Name, seen)
 	}
-	keep := context.WithoutCancel(ctx)
-	if jerr := x.Ledger.Step(keep, x.dep.ID, rec); jerr != nil {
-		return errors.Join(err, fmt.Errorf("journal %s: %w", s.Name, jerr))
+	end := Record{Steps: []StepRecord{rec}}
+	if err == nil && s.Reach != "" {
+		end.Move = &Move{To: s.Reach}
 	}
-	if err != nil {
-		return err
-	}
-	if s.Reach != "" {
-		if err := x.move(keep, Move{To: s.Reach}); err != nil {
-			return unwritten{err}
-		}
-	}
-	return nil
-}
-
-// unwritten is a state change of which it is not known whether it was stored.
-type unwritten struct{ error }
-
-func (u unwritten) Unwrap() error { return u.error }
-
-// move writes a state change and remembers it.
-func (x *run) move(ctx context.Context, m Move) error {
-	m.Reason = x.masked(m.Reason)
-	m.Deployment, m.From, m.At = x.dep.ID, x.dep.State, x.Now()
-	if m.To == Live && x.live.ID != x.dep.ID {
-		m.Retire = x.live.ID
-	}
-	if err := x.Ledger.Move(ctx, m); err != nil {
-		return fmt.Errorf("move to %s: %w", m.To, err)
-	}
-	x.dep.State = m.To
-	if m.Attempt > 0 {
-		x.dep.Attempt = m.Attempt
-	}
-	return nil
+	return end, err
 }
 
 // leave decides what an error before the first step means.

@@ -50,8 +50,8 @@ func (x *run) takeBack(ctx context.Context, s Step) error {
 	rec := StepRecord{Attempt: x.dep.Attempt, Name: "undo " + s.Name, State: StepRunning, StartedAt: x.Now(), LogOffset: x.log.Offset()}
 	// Visitors come before the journal: an undo looks at the world, not at it.
 	journal := func(ctx context.Context) {
-		if err := x.Ledger.Step(ctx, x.dep.ID, rec); err != nil {
-			x.say("journal undo %s: %v", s.Name, err)
+		if err := x.record(ctx, Record{Steps: []StepRecord{rec}}); err != nil {
+			x.say("%v", err)
 		}
 	}
 	journal(ctx)
@@ -109,8 +109,5 @@ func (x *run) reason(ctx context.Context, cause error) string {
 // settle writes the end of the attempt.
 func (x *run) settle(ctx context.Context, to State, reason string) error {
 	x.say("%s: %s", to, reason)
-	if err := x.move(ctx, Move{To: to, Reason: reason}); err != nil {
-		return err
-	}
-	return nil
+	return x.record(ctx, Record{Move: &Move{To: to, Reason: reason}})
 }

@@ -246,12 +246,14 @@ type ledger struct {
 	metrics *server.Metrics
 }
 
-// Step implements pipeline.Recorder.
-func (l ledger) Step(ctx context.Context, deployment string, s pipeline.StepRecord) error {
-	if !s.EndedAt.IsZero() {
-		l.metrics.Step(s.Name, s.State, s.EndedAt.Sub(s.StartedAt))
+// Record implements pipeline.Recorder.
+func (l ledger) Record(ctx context.Context, r pipeline.Record) error {
+	for _, s := range r.Steps {
+		if !s.EndedAt.IsZero() {
+			l.metrics.Step(s.Name, s.State, s.EndedAt.Sub(s.StartedAt))
+		}
 	}
-	return l.Store.Step(ctx, deployment, s)
+	return l.Store.Record(ctx, r)
 }
 
 // Log implements pipeline.Recorder.

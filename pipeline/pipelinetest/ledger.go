@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/swingbridge/swingbridge/pipeline"
@@ -98,18 +99,66 @@ func (l *Ledger) Current(context.Context) ([]pipeline.App, []pipeline.Deployment
 	return []pipeline.App{l.app}, active, nil
 }
 
-// Move implements pipeline.Recorder with the rules of the real store.
-func (l *Ledger) Move(ctx context.Context, m pipeline.Move) error {
-	if err := l.w.call(ctx, "ledger.Move "+string(m.To)); err != nil {
+// Record implements pipeline.Recorder with the rules of the real store.
+func (l *Ledger) Record(ctx context.Context, r pipeline.Record) error {
+	name := "ledger.Record " + summary(r)
+	if err := l.w.call(ctx, name); err != nil {
 		return err
 	}
 	l.w.mu.Lock()
-	err := l.moved(m)
+	err := l.recorded(r)
 	l.w.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	return l.w.ask("ledger.Move "+string(m.To), true)
+	return l.w.ask(name, true)
+}
+
+// summary names a record for Fail: "build done, start running",
+// "guard done, to live".
+func summary(r pipeline.Record) string {
+	var parts []string
+	for _, s := range r.Steps {
+		parts = append(parts, s.Name+" "+string(s.State))
+	}
+	if r.Move != nil {
+		parts = append(parts, "to "+string(r.Move.To))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (l *Ledger) recorded(r pipeline.Record) error {
+	d, ok := l.deployments[r.Deployment]
+	if !ok {
+		return pipeline.ErrNotFound
+	}
+	if r.Move != nil {
+		if err := l.moved(*r.Move); err != nil {
+			return err
+		}
+	}
+	if r.Subject != "" {
+		d.Subject = r.Subject
+	}
+	if r.Release != nil {
+		rel := *r.Release
+		rel.Images = maps.Clone(rel.Images)
+		l.releases[rel.ID], d.ReleaseID = rel, rel.ID
+	}
+	for _, s := range r.Steps {
+		same := func(have pipeline.StepRecord) bool { return have.Name == s.Name && have.Attempt == s.Attempt }
+		if i := slices.IndexFunc(d.Steps, same); i >= 0 {
+			d.Steps[i] = s
+		} else {
+			d.Steps = append(d.Steps, s)
+		}
+	}
+	return nil
+}
+
+// Move changes a deployment's state, as a person's decision does.
+func (l *Ledger) Move(ctx context.Context, m pipeline.Move) error {
+	return l.Record(ctx, pipeline.Record{Deployment: m.Deployment, Move: &m})
 }
 
 func (l *Ledger) moved(m pipeline.Move) error {
@@ -141,23 +190,6 @@ func (l *Ledger) moved(m pipeline.Move) error {
 		old.State = pipeline.Retired
 	}
 	l.moves = append(l.moves, m)
-	return nil
-}
-
-// Step implements pipeline.Recorder.
-func (l *Ledger) Step(ctx context.Context, id string, s pipeline.StepRecord) error {
-	if err := l.w.call(ctx, "ledger.Step "+s.Name+" "+string(s.State)); err != nil {
-		return err
-	}
-	l.w.mu.Lock()
-	defer l.w.mu.Unlock()
-	d := l.deployments[id]
-	i := slices.IndexFunc(d.Steps, func(have pipeline.StepRecord) bool { return have.Name == s.Name && have.Attempt == s.Attempt })
-	if i < 0 {
-		d.Steps = append(d.Steps, s)
-	} else {
-		d.Steps[i] = s
-	}
 	return nil
 }
 
@@ -239,18 +271,6 @@ func (l *Ledger) Release(ctx context.Context, id string) (pipeline.Release, erro
 	return r, nil
 }
 
-// SaveRelease implements pipeline.Releases.
-func (l *Ledger) SaveRelease(ctx context.Context, id string, r pipeline.Release) error {
-	if err := l.w.call(ctx, "ledger.SaveRelease"); err != nil {
-		return err
-	}
-	l.w.mu.Lock()
-	r.Images = maps.Clone(r.Images)
-	l.releases[r.ID], l.deployments[id].ReleaseID = r, r.ID
-	l.w.mu.Unlock()
-	return l.w.ask("ledger.SaveRelease", true)
-}
-
 // KeptReleases implements pipeline.Releases.
 func (l *Ledger) KeptReleases(ctx context.Context, _ string, n int) ([]pipeline.Release, error) {
 	if err := l.w.call(ctx, "ledger.KeptReleases"); err != nil {
@@ -297,17 +317,6 @@ func (l *Ledger) QueueHead(ctx context.Context, h pipeline.Head) (bool, error) {
 	}
 	l.Queue(h.Commit, pipeline.Poll)
 	return true, nil
-}
-
-// SetSubject implements pipeline.Heads.
-func (l *Ledger) SetSubject(ctx context.Context, id, subject string) error {
-	if err := l.w.call(ctx, "ledger.SetSubject"); err != nil {
-		return err
-	}
-	l.w.mu.Lock()
-	defer l.w.mu.Unlock()
-	l.deployments[id].Subject = subject
-	return nil
 }
 
 // Env implements pipeline.Vault.

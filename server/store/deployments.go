@@ -143,29 +143,3 @@ func scanStep(r scanner) (deployment string, s pipeline.StepRecord, err error) {
 		timeColumn{&s.StartedAt}, timeColumn{&s.EndedAt}, &s.LogOffset)
 	return deployment, s, err
 }
-
-// Step journals a step of a deployment: the first call for an attempt and name
-// adds it, later ones change it. A zero StartedAt or LogOffset leaves what was
-// written before.
-func (s *Store) Step(ctx context.Context, deployment string, r pipeline.StepRecord) error {
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
-		d, err := findDeployment(ctx, t, deployment)
-		if err != nil {
-			return err
-		}
-		_, err = t.ExecContext(ctx, `insert into steps
-			(deployment_id, attempt, name, position, state, detail, error, started_at, ended_at, log_offset)
-			values ($1, $2, $3, (select count(*) from steps where deployment_id = $1 and attempt = $2), $4, $5, $6, $7, $8, $9)
-			on conflict (deployment_id, attempt, name) do update set
-				state = excluded.state, detail = excluded.detail, error = excluded.error, ended_at = excluded.ended_at,
-				started_at = case when excluded.started_at = 0 then steps.started_at else excluded.started_at end,
-				log_offset = case when excluded.log_offset = 0 then steps.log_offset else excluded.log_offset end`,
-			deployment, r.Attempt, r.Name, string(r.State), r.Detail, r.Error, micros(r.StartedAt), micros(r.EndedAt), r.LogOffset)
-		t.changed(Change{App: d.AppName, AppID: d.AppID, Deployment: d.ID, State: d.State, Step: r.Name})
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("journal step %s: %w", r.Name, err)
-	}
-	return nil
-}

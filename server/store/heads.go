@@ -91,11 +91,6 @@ func endsAt(open []pipeline.Deployment, h pipeline.Head) bool {
 	return false
 }
 
-// SetSubject writes what the deployment's commit is called.
-func (s *Store) SetSubject(ctx context.Context, deployment, subject string) error {
-	return s.updateOne(ctx, "deployment "+deployment, `update deployments set subject = $1 where id = $2`, subject, deployment)
-}
-
 // SeenHead is the branch head that was last acted on, empty if none was.
 func (s *Store) SeenHead(ctx context.Context, appID string) (string, error) {
 	var sha string

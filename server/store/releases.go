@@ -10,30 +10,20 @@ import (
 
 func releaseAAD(appID, id string) string { return "release|" + appID + "|" + id }
 
-// SaveRelease stores the release, its stack sealed, and names it in the
+// saveRelease stores the release, its stack sealed, and names it in the
 // deployment. Saving the same release again changes nothing: it is immutable.
-func (s *Store) SaveRelease(ctx context.Context, deployment string, r pipeline.Release) error {
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
-		d, err := findDeployment(ctx, t, deployment)
-		if err != nil {
-			return err
-		}
-		if r.ID == "" || r.AppID != d.AppID {
-			return fmt.Errorf("%w: release %q of app %s for a deployment of app %s", pipeline.ErrInvalid, r.ID, r.AppID, d.AppID)
-		}
-		if r.CreatedAt.IsZero() {
-			r.CreatedAt = s.now()
-		}
-		if err := s.insertRelease(ctx, t, r); err != nil {
-			return err
-		}
-		_, err = t.ExecContext(ctx, `update deployments set release_id = $1 where id = $2`, r.ID, deployment)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("save release: %w", err)
+func (s *Store) saveRelease(ctx context.Context, t *tx, d pipeline.Deployment, r pipeline.Release) error {
+	if r.ID == "" || r.AppID != d.AppID {
+		return fmt.Errorf("%w: release %q of app %s for a deployment of app %s", pipeline.ErrInvalid, r.ID, r.AppID, d.AppID)
 	}
-	return nil
+	if r.CreatedAt.IsZero() {
+		r.CreatedAt = s.now()
+	}
+	if err := s.insertRelease(ctx, t, r); err != nil {
+		return err
+	}
+	_, err := t.ExecContext(ctx, `update deployments set release_id = $1 where id = $2`, r.ID, d.ID)
+	return err
 }
 
 func (s *Store) insertRelease(ctx context.Context, t *tx, r pipeline.Release) error {

@@ -114,10 +114,10 @@ func testHeads(t *testing.T, open Open) {
 	t.Run("a subject is written later", func(t *testing.T) {
 		w := Setup(t, open)
 		d := w.Queue(t, w.App(t, "shop"), pipeline.Push, sha("a"))
-		must(t, w.SetSubject(t.Context(), d.ID, "Fix the cart"))
+		must(t, w.Record(t.Context(), pipeline.Record{Deployment: d.ID, Subject: "Fix the cart"}))
 		if got := w.Get(t, d.ID).Subject; got != "Fix the cart" {
 			t.Errorf("subject %q", got)
 		}
-		wantErr(t, w.SetSubject(t.Context(), "none", "x"), pipeline.ErrNotFound)
+		wantErr(t, w.Record(t.Context(), pipeline.Record{Deployment: "none", Subject: "x"}), pipeline.ErrNotFound)
 	})
 }

@@ -17,7 +17,9 @@ func testSteps(t *testing.T, open Open) {
 	w.Changes()
 	begun := w.Clock.Add(time.Second)
 	fetch := pipeline.StepRecord{Attempt: 1, Name: "fetch", State: pipeline.StepRunning, StartedAt: begun, LogOffset: 12}
-	write := func(r pipeline.StepRecord) { must(t, w.Step(t.Context(), d.ID, r)) }
+	write := func(r ...pipeline.StepRecord) {
+		must(t, w.Record(t.Context(), pipeline.Record{Deployment: d.ID, Steps: r}))
+	}
 	write(fetch)
 	if diff := cmp.Diff([]pipeline.StepRecord{fetch}, w.Get(t, d.ID).Steps); diff != "" {
 		t.Error(diff)
@@ -25,8 +27,8 @@ func testSteps(t *testing.T, open Open) {
 	if got := w.Changes(); len(got) != 1 || got[0].Step != "fetch" || got[0].State != pipeline.Queued {
 		t.Errorf("announced %+v", got)
 	}
-	write(pipeline.StepRecord{Attempt: 1, Name: "build", State: pipeline.StepRunning, StartedAt: begun})
-	write(pipeline.StepRecord{Attempt: 1, Name: "fetch", State: pipeline.StepDone, Detail: "12 objects", EndedAt: begun})
+	write(pipeline.StepRecord{Attempt: 1, Name: "build", State: pipeline.StepRunning, StartedAt: begun},
+		pipeline.StepRecord{Attempt: 1, Name: "fetch", State: pipeline.StepDone, Detail: "12 objects", EndedAt: begun})
 	write(pipeline.StepRecord{Attempt: 1, Name: "build", State: pipeline.StepFailed, Error: "Dockerfile: no such file", StartedAt: begun, EndedAt: begun})
 	write(pipeline.StepRecord{Attempt: 2, Name: "build", State: pipeline.StepRunning, StartedAt: begun})
 	fetch.State, fetch.Detail, fetch.EndedAt = pipeline.StepDone, "12 objects", begun
@@ -38,7 +40,7 @@ func testSteps(t *testing.T, open Open) {
 	if diff := cmp.Diff(want, w.Get(t, d.ID).Steps); diff != "" {
 		t.Error(diff)
 	}
-	wantErr(t, w.Step(t.Context(), "none", fetch), pipeline.ErrNotFound)
+	wantErr(t, w.Record(t.Context(), pipeline.Record{Deployment: "none", Steps: want[:1]}), pipeline.ErrNotFound)
 }
 
 func testLists(t *testing.T, open Open) {
@@ -48,7 +50,8 @@ func testLists(t *testing.T, open Open) {
 		var want []string
 		for i := range 7 {
 			d := w.Queue(t, a, pipeline.Manual, sha("a"))
-			must(t, w.Step(t.Context(), d.ID, pipeline.StepRecord{Attempt: 1, Name: fmt.Sprint("step", i), State: pipeline.StepDone, StartedAt: d.CreatedAt}))
+			step := pipeline.StepRecord{Attempt: 1, Name: fmt.Sprint("step", i), State: pipeline.StepDone, StartedAt: d.CreatedAt}
+			must(t, w.Record(t.Context(), pipeline.Record{Deployment: d.ID, Steps: []pipeline.StepRecord{step}}))
 			want = append([]string{d.ID}, want...)
 			w.Queue(t, b, pipeline.Manual, sha("b"))
 		}

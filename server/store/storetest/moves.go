@@ -98,6 +98,54 @@ func testMoves(t *testing.T, open Open) {
 			t.Errorf("announced %+v", got)
 		}
 	})
+	t.Run("a record is written whole or not at all", func(t *testing.T) {
+		w := Setup(t, open)
+		a := w.App(t, "shop")
+		d := w.Queue(t, a, pipeline.Push, sha("a"))
+		began := w.Clock.Add(time.Second)
+		r := release("r1", a)
+		whole := pipeline.Record{
+			Deployment: d.ID, Subject: "Fix the cart", Release: &r,
+			Move: &pipeline.Move{Deployment: d.ID, From: pipeline.Queued, To: pipeline.Running, Attempt: 1, Color: pipeline.Green},
+			Steps: []pipeline.StepRecord{
+				{Attempt: 1, Name: "fetch", State: pipeline.StepDone, StartedAt: began, EndedAt: began},
+				{Attempt: 1, Name: "plan", State: pipeline.StepRunning, StartedAt: began},
+			},
+		}
+		for name, spoil := range map[string]func(*pipeline.Record){
+			"a move from another state":   func(r *pipeline.Record) { r.Move.From, r.Move.To = pipeline.Running, pipeline.CuttingOver },
+			"a move of another":           func(r *pipeline.Record) { r.Move.Deployment = "other" },
+			"a release of another app":    func(r *pipeline.Record) { r.Release.AppID = "other" },
+			"a record of no deployment":   func(r *pipeline.Record) { r.Deployment = "none" },
+			"a release that has no name":  func(r *pipeline.Record) { r.Release.ID = "" },
+			"a move that is not possible": func(r *pipeline.Record) { r.Move.To = pipeline.Live },
+		} {
+			bad := whole
+			move, rel := *whole.Move, *whole.Release
+			bad.Move, bad.Release = &move, &rel
+			spoil(&bad)
+			w.Changes()
+			if err := w.Record(t.Context(), bad); err == nil {
+				t.Errorf("%s was written", name)
+			}
+			if diff := cmp.Diff(d, w.Get(t, d.ID)); diff != "" || w.Changes() != nil {
+				t.Errorf("%s left something behind: %s", name, diff)
+			}
+		}
+		must(t, w.Record(t.Context(), whole))
+		must(t, w.Record(t.Context(), pipeline.Record{Deployment: d.ID})) // nothing is no change
+		got := w.Get(t, d.ID)
+		if got.State != pipeline.Running || got.Subject != "Fix the cart" || got.ReleaseID != "r1" || len(got.Steps) != 2 {
+			t.Errorf("recorded %+v", got)
+		}
+		if diff := cmp.Diff([]store.Change{
+			{App: "shop", AppID: a.ID, Deployment: d.ID, State: pipeline.Running},
+			{App: "shop", AppID: a.ID, Deployment: d.ID, State: pipeline.Running, Step: "fetch"},
+			{App: "shop", AppID: a.ID, Deployment: d.ID, State: pipeline.Running, Step: "plan"},
+		}, w.Changes()); diff != "" {
+			t.Error(diff)
+		}
+	})
 	t.Run("a person resolves what is stuck", func(t *testing.T) {
 		w := Setup(t, open)
 		a := w.App(t, "shop")

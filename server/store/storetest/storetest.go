@@ -164,6 +164,11 @@ func (w *World) GoLive(t *testing.T, id string) {
 	}
 }
 
+// SaveRelease gives a deployment its release.
+func (w *World) SaveRelease(ctx context.Context, deployment string, r pipeline.Release) error {
+	return w.Record(ctx, pipeline.Record{Deployment: deployment, Release: &r})
+}
+
 // Get reads a deployment.
 func (w *World) Get(t *testing.T, id string) pipeline.Deployment {
 	t.Helper()
