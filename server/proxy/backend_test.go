@@ -18,6 +18,7 @@ type backend struct {
 	*httptest.Server
 	name string
 	addr netip.AddrPort
+	mux  *http.ServeMux
 	hold chan struct{} // closed: /held answers
 	got  chan string   // a line for each request to /held that arrived
 }
@@ -26,6 +27,7 @@ func newBackend(t testing.TB, name string) *backend {
 	t.Helper()
 	b := &backend{name: name, hold: make(chan struct{}), got: make(chan string, 100)}
 	mux := http.NewServeMux()
+	b.mux = mux
 	mux.HandleFunc("/", b.hello)
 	mux.HandleFunc("/headers", b.headers)
 	mux.HandleFunc("/status/{code}", b.status)
@@ -56,6 +58,9 @@ func (b *backend) die(t testing.TB) {
 		t.Fatalf("keep port %d: %v", b.addr.Port(), err)
 	}
 }
+
+// answer has the backend answer further paths.
+func (b *backend) answer(path string, h http.HandlerFunc) { b.mux.HandleFunc(path, h) }
 
 func (b *backend) hello(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("X-Release", b.name)

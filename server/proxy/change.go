@@ -143,6 +143,9 @@ func (p *Proxy) valid(e *pipeline.Entry) error {
 	if e.AppID == "" || e.Deployment == "" {
 		return fmt.Errorf("%w table entry: it needs an app and a deployment", pipeline.ErrInvalid)
 	}
+	if err := p.validRedirects(e); err != nil {
+		return err
+	}
 	e.Paths = slices.Clone(e.Paths)
 	for i := range e.Paths {
 		path := &e.Paths[i]
@@ -168,7 +171,7 @@ func (p *Proxy) valid(e *pipeline.Entry) error {
 // entry makes the table's form of e. A deployment keeps its counters, and its
 // targets theirs, over any number of changes. The caller holds p.changes.
 func (p *Proxy) entry(e pipeline.Entry) *entry {
-	out := &entry{Entry: e, traffic: p.traffic[e.Deployment]}
+	out := &entry{Entry: e, traffic: p.traffic[e.Deployment], hsts: p.o.hsts(e.Front)}
 	if out.traffic == nil {
 		out.traffic = newTraffic(e.Deployment, p.o.Now)
 		p.traffic[e.Deployment] = out.traffic

@@ -97,6 +97,7 @@ func (p *Proxy) server(host string, l *listener, protocols list) object {
 		"write_idle_timeout": stall.String(),
 		"routes": list{object{"handle": list{
 			object{"handler": "swingbridge_route", "proxy": p.id},
+			compress(),
 			reverseProxy(),
 		}}},
 	}

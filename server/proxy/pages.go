@@ -54,12 +54,6 @@ func refuse(w http.ResponseWriter, r *http.Request, p page) {
 	}
 }
 
-// redirect sends a visitor from HTTP to HTTPS, with method and body.
-func redirect(w http.ResponseWriter, r *http.Request, host string) {
-	w.Header().Set("Location", "https://"+host+r.URL.RequestURI())
-	w.WriteHeader(http.StatusPermanentRedirect)
-}
-
 const pageHTML = `<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>%s</title>

@@ -68,6 +68,7 @@ func registerModules() {
 	caddy.RegisterModule(targetModule{})
 	caddy.RegisterModule(permissionModule{})
 	caddy.RegisterModule(logModule{})
+	caddy.RegisterModule(compressModule{})
 	caddy.RegisterNetwork(listenNetwork, handListener)
 }
 

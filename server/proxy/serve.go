@@ -31,6 +31,8 @@ type visit struct {
 	target     *target // of the current attempt, nil before the first
 	tried      []*target
 	proof      bool // the request brought a valid token
+	id         string
+	secure     bool // the visitor speaks TLS, to us or to a trusted proxy
 }
 
 // serve takes every request of every visitor.
@@ -39,19 +41,23 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	v := &visit{proxy: p, host: canonicalHost(r.Host), path: r.URL.Path}
 	v.proof = p.proofs.spend(r.Header.Get(proofHeader))
 	p.clean(r)
+	p.greet(w, r, v)
 	if p.draining.Load() && r.ProtoMajor == 1 && r.Header.Get("Upgrade") == "" {
 		w.Header().Set("Connection", "close")
 	}
 	route, known := p.admit(v.host, v.path)
 	if route == nil {
+		if p.elsewhere(w, r, v) != nil {
+			return nil
+		}
 		p.unrouted.Add(1)
 		refuse(w, r, notFound(v.host, known))
 		return nil
 	}
 	v.route = route
 	defer v.done()
-	if r.TLS == nil && p.https != nil && !v.proof {
-		redirect(w, r, v.host+p.https.portSuffix())
+	if !v.secure && p.https != nil && !v.proof {
+		p.toHTTPS(w, r, v)
 		return nil
 	}
 	m := &meter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, visit: v}
@@ -96,7 +102,7 @@ func (p *Proxy) admit(host, path string) (r *route, known bool) {
 
 // serves reports whether visitors can reach the host.
 func (p *Proxy) serves(host string) bool {
-	return p.control != nil && host == p.control.host || len(p.table.Load().hosts[host]) > 0
+	return p.control != nil && host == p.control.host || p.table.Load().has(host)
 }
 
 // next chooses the target of the next attempt: the least busy one not tried
@@ -216,6 +222,7 @@ func (m *meter) WriteHeader(status int) {
 	}
 	if (status >= 200 || status == http.StatusSwitchingProtocols) && m.status == 0 {
 		m.status = status
+		m.visit.dress(header)
 		m.visit.route.entry.traffic.answered(status)
 		if m.visit.proof && m.visit.target != nil {
 			header.Set(deploymentHeader, m.visit.route.entry.Deployment)

@@ -145,7 +145,8 @@ func visitor(t testing.TB, p *Proxy) *http.Client {
 // answerOf is what a test looks at.
 type answerOf struct {
 	Status int
-	Body   string
+	Body   string // without space around it
+	Raw    string
 	Header http.Header
 }
 
@@ -167,7 +168,7 @@ func get(t testing.TB, c *http.Client, url string, header ...string) answerOf {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answerOf{resp.StatusCode, strings.TrimSpace(string(body)), resp.Header}
+	return answerOf{resp.StatusCode, strings.TrimSpace(string(body)), string(body), resp.Header}
 }
 
 // until waits for a condition that the code under test brings about.

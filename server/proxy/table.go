@@ -18,6 +18,8 @@ type table struct {
 	seq   uint64              // of the last change; an entry's version is the seq it came with
 	apps  map[string]*entry   // by app id
 	hosts map[string][]*route // longest prefix first
+
+	redirects map[string]redirection // by host; such a host has no routes
 }
 
 // entry is one app in the table.
@@ -31,6 +33,7 @@ type entry struct {
 	traffic *traffic
 	routes  []*route
 	encoded []byte // Entry as it is in the table file
+	hsts    string // header for answers over TLS, empty for none
 }
 
 // route is one host and path prefix of an app.
@@ -87,6 +90,9 @@ func (t *table) with(e *entry) (*table, error) {
 		slices.SortStableFunc(routes, func(a, b *route) int { return cmp.Compare(len(b.prefix), len(a.prefix)) })
 		next.hosts[r.host] = routes
 	}
+	if err := next.place(e); err != nil {
+		return nil, err
+	}
 	next.apps[e.AppID] = e
 	next.seq = max(next.seq, e.Version)
 	return next, nil
@@ -94,12 +100,13 @@ func (t *table) with(e *entry) (*table, error) {
 
 // without returns a table that has no routes of the app.
 func (t *table) without(appID string) *table {
-	next := &table{seq: t.seq, apps: maps.Clone(t.apps), hosts: maps.Clone(t.hosts)}
+	next := &table{seq: t.seq, apps: maps.Clone(t.apps), hosts: maps.Clone(t.hosts), redirects: maps.Clone(t.redirects)}
 	old := next.apps[appID]
 	if old == nil {
 		return next
 	}
 	delete(next.apps, appID)
+	next.displace(old)
 	for _, r := range old.routes {
 		rest := slices.DeleteFunc(slices.Clone(next.hosts[r.host]), func(o *route) bool { return o.entry.AppID == appID })
 		if len(rest) == 0 {
