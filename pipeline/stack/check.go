@@ -87,12 +87,16 @@ func (l *loading) checkMapping(v *view, i int, service, at string, n *yaml.Node,
 
 func (l *loading) checkValue(v *view, i int, service, key string, c pair, r rule) {
 	if r.keys != nil {
-		if strings.HasPrefix(key, "x-swingbridge") && c.value.Kind != yaml.MappingNode && !isNull(c.value) {
+		single := c.value.Kind == yaml.ScalarNode && r.value != nil
+		if strings.HasPrefix(key, "x-swingbridge") && c.value.Kind != yaml.MappingNode && !isNull(c.value) && !single {
 			l.found.add(place{l.fileOf(c.key, v.parts[i].file), c.key.Line}, service, key, "must be a mapping")
 			l.found.refused[c.key] = true
 			return
 		}
-		l.checkMapping(v, i, service, key, c.value, r.keys)
+		if !single {
+			l.checkMapping(v, i, service, key, c.value, r.keys)
+			return
+		}
 	}
 	if r.value == nil || isNull(c.value) {
 		return

@@ -32,8 +32,7 @@ type conversion struct {
 
 func (c *conversion) stack() Stack {
 	c.volumes = map[string]Volume{}
-	x := settings{values: c.project.Extensions["x-swingbridge"]}
-	out := Stack{Guard: x.duration("guard", defaultGuard), Keep: x.integer("keep", defaultKeep)}
+	out := c.wishes()
 	for _, name := range slices.Sorted(maps.Keys(c.project.Services)) {
 		v := c.services[name]
 		if v == nil {

@@ -39,6 +39,8 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("include: [o.yml]\nservices: {web: {image: x, volumes: ['d:/d']}}"), "volumes: {d: {driver_opts: {o: bind}}}", []byte("volumes: {d: }"))
 	f.Add([]byte("a: &a [*a]"), "x: &x {<<: *x}", []byte("\xff"))
 	f.Add([]byte("services: {web: null}"), "services: [web]", []byte("A=${A:?$$}"))
+	f.Add([]byte("x-swingbridge: {guard: 15s, preview: a.example.org}\nservices: {web: {image: x, scale: 3}}"),
+		"x-swingbridge: {guard: {for: 1m, errors: 1%, slower: off, least: 5}, preview: {token: '${SECRET}'}, front: {hsts: 2w, compression: off, max_body: 1g}}", []byte{})
 	f.Fuzz(func(t *testing.T, compose []byte, overlay string, other []byte) {
 		if len(compose)+len(overlay)+len(other) > 1<<14 {
 			return
@@ -112,6 +114,15 @@ func checkReach(t *testing.T, s Stack) {
 	}
 	if p := web.Probe; p.Interval <= 0 || p.Timeout <= 0 || p.Within <= 0 || p.Successes < 1 || web.Drain < 0 || web.StopGrace < 0 {
 		t.Errorf("impossible times: %+v %v %v", p, web.Drain, web.StopGrace)
+	}
+	if web.Replicas < 0 || web.Replicas > maxReplicas {
+		t.Errorf("%d replicas", web.Replicas)
+	}
+	if s.Guard < 0 || s.GuardLimits.Errors < 0 || s.GuardLimits.Errors > 1 || s.GuardLimits.Least < 0 || s.Front.MaxBody < 0 || s.Front.HSTS < 0 {
+		t.Errorf("impossible limits: %v %+v %+v", s.Guard, s.GuardLimits, s.Front)
+	}
+	if p := s.Preview; p != nil && (p.Host == "" && p.Token == "" || p.Token != "" && len(p.Token) < minToken) {
+		t.Errorf("a preview for anybody or nobody: %q", p.Host)
 	}
 }
 

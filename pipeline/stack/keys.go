@@ -4,7 +4,7 @@ package stack
 type rule struct {
 	refuse string                    // why it is refused; empty: handled
 	keys   map[string]rule           // what its mapping form may hold; nil: anything
-	value  func(value string) string // complains about a single value; nil: nothing to complain about
+	value  func(value string) string // complains about a single value; nil: nothing to complain about. With keys: instead of a mapping
 }
 
 // Reasons that several keys share.
@@ -82,7 +82,7 @@ func serviceRules() map[string]rule {
 		"cpus":              {value: cpus},
 		"pids_limit":        {value: pids},
 		"deploy":            {keys: deployRules()},
-		"scale":             {value: one},
+		"scale":             {value: whole(1, maxReplicas)},
 		"restart":           {}, // ours follows the slot
 		"profiles":          {},
 		"extends":           {keys: map[string]rule{"service": {}, "file": {}}},
@@ -142,7 +142,7 @@ func mountRules() map[string]rule {
 
 func deployRules() map[string]rule {
 	return map[string]rule{
-		"replicas": {value: one},
+		"replicas": {value: whole(1, maxReplicas)},
 		"resources": {keys: map[string]rule{
 			"limits": {keys: map[string]rule{
 				"memory": {value: bytesOf(minMemory)}, "cpus": {value: cpus}, "pids": {value: pids},
@@ -158,8 +158,22 @@ func deployRules() map[string]rule {
 // projectExtension are the keys of x-swingbridge at the top level.
 func projectExtension() map[string]rule {
 	return map[string]rule{
-		"guard":   {value: duration(0, hour)},
-		"keep":    {value: whole(1, 1000)},
+		"guard": {value: duration(0, hour), keys: map[string]rule{
+			"for":    {value: duration(0, hour)},
+			"errors": {value: share},
+			"slower": {value: times},
+			"least":  {value: whole(1, 1_000_000)},
+		}},
+		"keep": {value: whole(1, 1000)},
+		"preview": {value: hostName, keys: map[string]rule{
+			"host":  {value: hostName},
+			"token": {value: token},
+		}},
+		"front": {keys: map[string]rule{
+			"hsts":        {value: hsts},
+			"compression": {value: onOff},
+			"max_body":    {value: bytesOf(1)},
+		}},
 		"release": {refuse: "release commands come later, not yet in this version"},
 	}
 }
@@ -169,7 +183,7 @@ func serviceExtension() map[string]rule {
 	return map[string]rule{
 		"role":     {value: role},
 		"drain":    {value: duration(0, day)},
-		"replicas": {value: one},
+		"replicas": {value: whole(1, maxReplicas)},
 		"order":    {refuse: "it is for workers, which come later"},
 		"single":   {refuse: "it is for workers, which come later"},
 		"probe": {keys: map[string]rule{

@@ -9,7 +9,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// serve fills in what the cutover needs: ports, probe and drain.
+// serve fills in what the cutover needs: ports, replicas, probe and drain.
 func (s *service) serve(out *Service) {
 	x := settings{values: s.from.Extensions["x-swingbridge"]}
 	for _, r := range s.l.in.Routes {
@@ -17,6 +17,7 @@ func (s *service) serve(out *Service) {
 			out.Ports = append(out.Ports, r.Port)
 		}
 	}
+	out.Replicas = s.replicas(x)
 	out.Drain = x.duration("drain", defaultDrain)
 	out.Probe = s.probe(x.under("probe"))
 }

@@ -21,6 +21,9 @@ const (
 
 	minMemory = 6 << 20 // bytes; the engine takes no less
 	maxMemory = 1 << 50
+
+	maxReplicas = 20
+	minToken    = 16 // characters
 )
 
 // The functions here look at one value with its variables filled in and answer
@@ -100,13 +103,6 @@ func whole(least, most int) func(string) string {
 	}
 }
 
-func one(value string) string {
-	if value != "1" {
-		return "only 1 for now: several replicas come later"
-	}
-	return ""
-}
-
 func absolute(value string) string {
 	if value != "" && !path.IsAbs(value) {
 		return "must be an absolute path"
@@ -165,4 +161,60 @@ func parseStatuses(value string) (least, most int, ok bool) {
 		most, err = strconv.Atoi(strings.TrimSpace(to))
 	}
 	return least, most, err == nil && least >= 100 && least <= most && most <= 599
+}
+
+// share is a part of all requests, as 5% or 0.05.
+func share(value string) string {
+	if n, ok := parseShare(value); !ok || n <= 0 || n > 1 {
+		return "must be a share of the requests above 0, like 5% or 0.05"
+	}
+	return ""
+}
+
+func parseShare(value string) (float64, bool) {
+	number, percent := strings.CutSuffix(value, "%")
+	n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if percent {
+		n /= 100
+	}
+	return n, err == nil && !math.IsNaN(n)
+}
+
+// times is a factor, or off.
+func times(value string) string {
+	n, err := strconv.ParseFloat(value, 64)
+	if value != off && (err != nil || math.IsNaN(n) || n < 1 || n > 1000) {
+		return "must be a number between 1 and 1000, like 4 for four times as slow, or off"
+	}
+	return ""
+}
+
+// on and off are words here, not YAML's truth values; those come as the others.
+const (
+	on  = "on"
+	off = "off"
+)
+
+func onOff(value string) string {
+	if value != on && value != off {
+		return "must be on or off"
+	}
+	return ""
+}
+
+func hsts(value string) string {
+	if value == on || value == off {
+		return ""
+	}
+	if duration(second, 10*365*day)(value) != "" {
+		return "must be on, off, or a duration of at least a second, like 365d"
+	}
+	return ""
+}
+
+func token(value string) string {
+	if len(value) < minToken || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return fmt.Sprintf("must be at least %d characters without spaces: set one in the app's environment and name it here, as ${NAME}", minToken)
+	}
+	return ""
 }
