@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 )
 
@@ -19,6 +18,9 @@ func (x *run) cutOver(ctx context.Context) (string, error) {
 	entry, err := x.entry(ctx)
 	if err != nil {
 		return "", err
+	}
+	if entry.Preview, err = x.previewOld(ctx); err != nil {
+		x.say("no preview of %s: %v", x.dep.Color.Other(), err)
 	}
 	for _, c := range x.containers {
 		if err := x.Engine.SetRestart(ctx, c.ID, true); err != nil {
@@ -39,51 +41,13 @@ func (x *run) cutOver(ctx context.Context) (string, error) {
 		x.dep.Color, swung.Swap, swung.Durable.Round(10*time.Microsecond), swung.Version), nil
 }
 
-// entry is what the proxy is to have: containers are looked at once more, for
-// an address may have become another app's.
-func (x *run) entry(ctx context.Context) (Entry, error) {
-	e := Entry{AppID: x.app.ID, App: x.app.Name, Deployment: x.dep.ID, Commit: x.dep.Commit, Color: x.dep.Color,
-		Redirects: x.rel.Stack.Redirects}
-	at := map[string]netip.Addr{}
-	for i, c := range x.containers {
-		now, err := x.Engine.Inspect(ctx, c.ID)
-		if err != nil {
-			return Entry{}, fmt.Errorf("look at container %s: %w", c.Name, err)
-		}
-		if !now.Running {
-			return Entry{}, fmt.Errorf("container %s is %s (exit code %d)", c.Name, now.Status, now.ExitCode)
-		}
-		x.containers[i], at[c.Owner.Service] = now, now.Edge
-	}
-	for _, r := range x.routes() {
-		addr, ok := at[r.Service]
-		if !ok {
-			return Entry{}, fmt.Errorf("route %s names service %s, which does not run", r, r.Service)
-		}
-		e.Paths = append(e.Paths, Path{
-			Host: r.Host, Prefix: r.Prefix(), Targets: []netip.AddrPort{netip.AddrPortFrom(addr, uint16(r.Port))},
-		})
-	}
-	return e, nil
-}
-
-// routes are those of the release: what visitors reach changes with a
-// deployment and with nothing else, in either direction.
-func (x *run) routes() []Route {
-	if len(x.rel.Stack.Routes) == 0 {
-		return x.app.Routes // a release from before routes were kept
-	}
-	var out []Route
-	for _, r := range x.rel.Stack.Routes {
-		out = append(out, Route{Host: r.Host, Path: r.Path, Service: r.Service, Port: r.Port})
-	}
-	return out
-}
-
 // swing changes the table, or finds it changed already: after an interruption,
-// or where the answer of the proxy was lost.
+// or where the answer of the proxy was lost. What the proxy did to the entry
+// meanwhile (a target lost) is no conflict, as long as it is the same
+// deployment's: only this run moves visitors.
 func (x *run) swing(ctx context.Context, entry Entry) (Swung, error) {
-	for {
+	var before *Entry
+	for left := amends; ; left-- {
 		was, err := x.askProxy(ctx)
 		if err != nil {
 			return Swung{}, err
@@ -91,12 +55,16 @@ func (x *run) swing(ctx context.Context, entry Entry) (Swung, error) {
 		if sameEntry(was, entry) {
 			return Swung{Version: was.Version}, nil
 		}
+		if before != nil && before.Deployment != was.Deployment && was.Deployment != entry.Deployment {
+			return Swung{}, fmt.Errorf("swing to %s: somebody else moved visitors to deployment %s: %w", entry.Color, was.Deployment, ErrConflict)
+		}
+		before = &was
 		swung, err := x.Proxy.Swing(ctx, entry, was.Version)
 		if err == nil {
 			return swung, nil
 		}
-		if !errors.Is(err, ErrUnreachable) {
-			return Swung{}, fmt.Errorf("swing to %s: %w", x.dep.Color, err)
+		if !errors.Is(err, ErrUnreachable) && (!errors.Is(err, ErrConflict) || left <= 0) {
+			return Swung{}, fmt.Errorf("swing to %s: %w", entry.Color, err)
 		}
 	}
 }
@@ -148,14 +116,4 @@ func (x *run) returnTo(ctx context.Context, now Entry) error {
 	}
 	x.say("visitors are back on %s after %s", x.live.Color, swung.Swap)
 	return nil
-}
-
-// EntryFor makes the table entry of a deployment from the containers that run.
-func EntryFor(ctx context.Context, engine Engine, app App, d Deployment, rel Release) (Entry, error) {
-	there, err := engine.List(ctx, Filter{AppID: app.ID, Deployment: d.ID})
-	if err != nil {
-		return Entry{}, fmt.Errorf("list containers: %w", err)
-	}
-	x := &run{Runner: &Runner{Engine: engine}, app: app, dep: d, rel: rel, containers: there}
-	return x.entry(ctx)
 }

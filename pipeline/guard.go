@@ -45,6 +45,7 @@ func (x *run) guard(ctx context.Context) (string, error) {
 // well compares the containers with what they were when the probe had passed.
 func (x *run) well(ctx context.Context) error {
 	for _, was := range x.containers {
+		svc, _ := x.rel.Stack.Service(was.Owner.Service)
 		now, err := x.Engine.Inspect(ctx, was.ID)
 		if errors.Is(err, ErrUnreachable) {
 			return nil // nothing is known, and nobody could swing back by it
@@ -55,10 +56,10 @@ func (x *run) well(ctx context.Context) error {
 		switch {
 		case !now.Running || now.Restarts > was.Restarts || !now.StartedAt.Equal(was.StartedAt):
 			x.tailLog(ctx, was)
-			return fmt.Errorf("service %s: %s after the cutover", was.Owner.Service, ending(now))
+			return fmt.Errorf("%s: %s after the cutover", called(svc, was), ending(now))
 		case now.Health == "unhealthy":
 			x.tailLog(ctx, was)
-			return fmt.Errorf("service %s: turned unhealthy after the cutover", was.Owner.Service)
+			return fmt.Errorf("%s: turned unhealthy after the cutover", called(svc, was))
 		}
 	}
 	return nil

@@ -62,8 +62,16 @@ func Render(ctx context.Context, app App, tree Tree, env map[string]string) (sta
 		in.Routes = append(in.Routes, stack.Route{Host: r.Host, Path: r.Path, Service: r.Service, Port: r.Port})
 	}
 	out, err := stack.Load(ctx, in)
+	if err != nil {
+		return stack.Stack{}, err
+	}
 	out.Routes, out.Redirects = in.Routes, app.Redirects
-	return out, err
+	for _, r := range out.Redirects {
+		if out.Preview != nil && r.Host == out.Preview.Host {
+			return stack.Stack{}, fmt.Errorf("x-swingbridge.preview: the host %s is one that the app redirects: the preview needs one of its own", r.Host)
+		}
+	}
+	return out, nil
 }
 
 // describe says in sentences what a deployment of the stack does.

@@ -205,6 +205,7 @@ type Container struct {
 	ID        string
 	Name      string
 	Owner     Owner
+	Replica   int    // counted from 0
 	Image     string // image ID
 	Running   bool
 	Status    string     // created, running, restarting, exited, dead

@@ -29,14 +29,23 @@ func (x *run) probe(ctx context.Context) (string, error) {
 			if !interrupted(ctx) {
 				x.tailLog(context.WithoutCancel(ctx), c)
 			}
-			return "", fmt.Errorf("service %s: %w", svc.Name, err)
+			return "", fmt.Errorf("%s: %w", called(svc, c), err)
 		}
 		if x.containers[i], err = x.Engine.Inspect(ctx, c.ID); err != nil {
 			return "", fmt.Errorf("look at container: %w", err)
 		}
-		seen = append(seen, svc.Name+": "+line)
+		seen = append(seen, strings.TrimPrefix(called(svc, c), "service ")+": "+line)
 	}
-	return strings.Join(seen, "; "), nil
+	return strings.Join(seen, "; "), x.showPreview(ctx)
+}
+
+// called names a container by its service, and by its number where there are
+// several.
+func called(svc stack.Service, c Container) string {
+	if svc.Replicas > 1 {
+		return fmt.Sprintf("service %s, replica %d", svc.Name, c.Replica+1)
+	}
+	return "service " + svc.Name
 }
 
 // probeOne probes one container until it answered often enough, died, or the

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -86,6 +85,9 @@ func (r *Runner) endOrphan(ctx context.Context, c Container) error {
 			return err
 		}
 	}
+	if err := r.hidePreview(ctx, c.Owner.AppID, c.Owner.Deployment); err != nil {
+		return err
+	}
 	r.Logger.Info("ending a container of no current deployment", "container", c.Name, "deployment", c.Owner.Deployment)
 	x := &run{Runner: r}
 	if err := x.stopOne(ctx, c); err != nil {
@@ -124,7 +126,10 @@ func (r *Runner) point(ctx context.Context, a App, active []Deployment) error {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("ask the proxy: %w", err)
 	}
-	if sameEntry(have, want) {
+	if want.Preview, err = r.keptPreview(ctx, have); err != nil {
+		return err
+	}
+	if sameEntry(have, want) && have.Preview == want.Preview {
 		return nil
 	}
 	if have.Deployment != want.Deployment {
@@ -166,15 +171,6 @@ func (r *Runner) movedOn(ctx context.Context, have Entry) (bool, error) {
 		return false, nil
 	}
 	return err == nil && (d.State.Serves() || d.State == Running), err
-}
-
-// sameEntry reports whether two entries send visitors to the same places.
-func sameEntry(a, b Entry) bool {
-	return a.Deployment == b.Deployment && slices.EqualFunc(a.Paths, b.Paths, samePath) && slices.Equal(a.Redirects, b.Redirects)
-}
-
-func samePath(a, b Path) bool {
-	return a.Host == b.Host && a.Prefix == b.Prefix && slices.Equal(a.Targets, b.Targets)
 }
 
 // KeepReconciled reconciles now, whenever the engine comes back, and at each

@@ -16,6 +16,11 @@ func (x *run) stopOld(ctx context.Context) (string, error) {
 	}
 	over := map[string]bool{}
 	for _, c := range old {
+		if !over[c.Owner.Deployment] {
+			if err := x.hidePreview(ctx, x.app.ID, c.Owner.Deployment); err != nil {
+				return "", err
+			}
+		}
 		if err := x.stopOne(ctx, c); err != nil {
 			return "", err
 		}

@@ -17,23 +17,25 @@ func (x *run) start(ctx context.Context) (string, error) {
 	}
 	x.containers = nil
 	for _, svc := range x.rel.Stack.Services {
-		c, err := x.startOne(ctx, svc, network)
-		if err != nil {
-			return "", fmt.Errorf("service %s: %w", svc.Name, err)
+		for replica := range max(svc.Replicas, 1) {
+			c, err := x.startOne(ctx, svc, replica, network)
+			if err != nil {
+				return "", fmt.Errorf("service %s: %w", svc.Name, err)
+			}
+			x.containers = append(x.containers, c)
 		}
-		x.containers = append(x.containers, c)
 	}
 	return fmt.Sprintf("%d container(s) on %s", len(x.containers), x.dep.Color), nil
 }
 
-func (x *run) startOne(ctx context.Context, svc stack.Service, network string) (Container, error) {
-	addr, err := x.Ledger.Reserve(ctx, x.dep.ID, svc.Name, 0)
+func (x *run) startOne(ctx context.Context, svc stack.Service, replica int, network string) (Container, error) {
+	addr, err := x.Ledger.Reserve(ctx, x.dep.ID, svc.Name, replica)
 	if err != nil {
 		return Container{}, fmt.Errorf("reserve an address: %w", err)
 	}
 	c, err := x.Engine.Ensure(ctx, ContainerOrder{
 		Owner: x.owner(svc.Name), Image: x.rel.Images[svc.Name], Service: svc, Volumes: x.rel.Stack.Volumes,
-		Edge: Attachment{Network: x.Edge, Address: addr}, App: network,
+		Edge: Attachment{Network: x.Edge, Address: addr}, App: network, Replica: replica,
 	})
 	if err != nil {
 		return Container{}, fmt.Errorf("create container: %w", err)
@@ -81,6 +83,11 @@ func (x *run) removeNew(ctx context.Context) error {
 	there, err := x.Engine.List(ctx, Filter{AppID: x.app.ID, Deployment: x.dep.ID})
 	if err != nil {
 		return fmt.Errorf("list containers: %w", err)
+	}
+	if len(there) > 0 {
+		if err := x.hidePreview(ctx, x.app.ID, x.dep.ID); err != nil {
+			return err
+		}
 	}
 	for _, c := range there {
 		if err := x.Engine.Remove(ctx, c.ID); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -80,10 +81,12 @@ func (e *Engine) owns(c container.InspectResponse) bool {
 // describe translates the engine's long answer into what the pipeline asks.
 func (e *Engine) describe(c container.InspectResponse) pipeline.Container {
 	state := c.State
+	replica, _ := strconv.Atoi(c.Config.Labels[labelReplica]) // ours to write
 	out := pipeline.Container{
 		ID:        c.ID,
 		Name:      strings.TrimPrefix(c.Name, "/"),
 		Owner:     ownerOf(c.Config.Labels),
+		Replica:   replica,
 		Image:     c.Image,
 		Running:   state.Running && !state.Restarting,
 		Status:    state.Status,

@@ -124,10 +124,13 @@ func (e *Engine) Ensure(ctx context.Context, o pipeline.ContainerOrder) (pipelin
 	}
 	e.w.mu.Lock()
 	name := fmt.Sprintf("%s-%s-%s-%s", o.Owner.App, o.Owner.Service, o.Owner.Color, o.Owner.Deployment)
+	if o.Replica > 0 {
+		name += fmt.Sprintf("-%d", o.Replica)
+	}
 	c, ok := e.containers[name]
 	if !ok {
 		c = &container{
-			Container: pipeline.Container{ID: name, Name: name, Owner: o.Owner, Image: o.Image, Status: "created", Edge: o.Edge.Address},
+			Container: pipeline.Container{ID: name, Name: name, Owner: o.Owner, Replica: o.Replica, Image: o.Image, Status: "created", Edge: o.Edge.Address},
 			behavior:  e.apps[o.Owner.Commit],
 		}
 		e.containers[name] = c

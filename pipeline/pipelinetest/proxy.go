@@ -37,11 +37,8 @@ func (p *Proxy) Served() []string {
 	return append([]string(nil), p.served...)
 }
 
-// Entry implements pipeline.Proxy.
-func (p *Proxy) Entry(ctx context.Context, appID string) (pipeline.Entry, error) {
-	if err := p.w.call(ctx, "proxy.Entry"); err != nil {
-		return pipeline.Entry{}, err
-	}
+// Peek is what the table holds for the app, without a call being made.
+func (p *Proxy) Peek(appID string) (pipeline.Entry, error) {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	e, ok := p.table[appID]
@@ -49,6 +46,14 @@ func (p *Proxy) Entry(ctx context.Context, appID string) (pipeline.Entry, error)
 		return pipeline.Entry{}, pipeline.ErrNotFound
 	}
 	return e, nil
+}
+
+// Entry implements pipeline.Proxy.
+func (p *Proxy) Entry(ctx context.Context, appID string) (pipeline.Entry, error) {
+	if err := p.w.call(ctx, "proxy.Entry"); err != nil {
+		return pipeline.Entry{}, err
+	}
+	return p.Peek(appID)
 }
 
 // Swing implements pipeline.Proxy.
