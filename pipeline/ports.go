@@ -287,8 +287,9 @@ type Addresses interface {
 	// Release frees the addresses of a deployment whose containers are gone and
 	// which no table names.
 	ReleaseAddresses(ctx context.Context, deployment string) error
-	// AppSubnet returns the subnet of the app's own network, choosing one that
-	// is not in used if it has none yet.
+	// AppSubnet returns the subnet of the app's own network: the one it has,
+	// unless that overlaps used, else one that does not. used is what others
+	// than this network have now.
 	AppSubnet(ctx context.Context, appID string, used []netip.Prefix) (netip.Prefix, error)
 }
 

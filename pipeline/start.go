@@ -57,13 +57,7 @@ func EnsureAppNetwork(ctx context.Context, r *Runner, app App) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("list networks: %w", err)
 	}
-	var others []netip.Prefix
-	for network, subnets := range used {
-		if network != name {
-			others = append(others, subnets...)
-		}
-	}
-	subnet, err := r.Ledger.AppSubnet(ctx, app.ID, others)
+	subnet, err := r.Ledger.AppSubnet(ctx, app.ID, beside(name, used))
 	if err != nil {
 		return "", fmt.Errorf("choose a subnet: %w", err)
 	}
@@ -75,6 +69,20 @@ func EnsureAppNetwork(ctx context.Context, r *Runner, app App) (string, error) {
 		return "", fmt.Errorf("make network %s: %w", name, err)
 	}
 	return name, nil
+}
+
+// beside lists what others have than the network of that name. Where it is
+// there already it stays, also if something came to overlap it since.
+func beside(name string, used map[string][]netip.Prefix) []netip.Prefix {
+	var others []netip.Prefix
+	for network, subnets := range used {
+		for _, s := range subnets {
+			if network != name && !overlaps(s, used[name]) {
+				others = append(others, s)
+			}
+		}
+	}
+	return others
 }
 
 // removeNew takes the deployment's containers away again; they have no

@@ -23,6 +23,7 @@ type Ledger struct {
 	releases    map[string]pipeline.Release
 	addresses   map[string]netip.Addr
 	next        netip.Addr
+	subnet      netip.Prefix // of the app's network
 	env         map[string]string
 	seenHead    string
 	logs        map[string]*bytes.Buffer
@@ -356,7 +357,14 @@ func (l *Ledger) AppSubnet(ctx context.Context, _ string, used []netip.Prefix) (
 	if err := l.w.call(ctx, "ledger.AppSubnet"); err != nil {
 		return netip.Prefix{}, err
 	}
-	return pipeline.FreeSubnet(netip.MustParsePrefix("10.201.64.0/18"), 26, used)
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	if l.subnet.IsValid() && !slices.ContainsFunc(used, l.subnet.Overlaps) {
+		return l.subnet, nil
+	}
+	var err error
+	l.subnet, err = pipeline.FreeSubnet(netip.MustParsePrefix("10.201.64.0/18"), 26, used)
+	return l.subnet, err
 }
 
 // Apps, SeenHead and SetSeenHead implement pipeline.HeadMemory.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 )
@@ -135,9 +136,10 @@ func freeAddresses(ctx context.Context, t *tx, deployment string) error {
 	return err
 }
 
-// AppSubnet returns the subnet of the app's own network, choosing one that
-// neither another app has nor overlaps used if it has none yet. An error wraps
-// ErrNoAddress if the pool has none left.
+// AppSubnet returns the subnet of the app's own network: the one it was given
+// before, unless that overlaps used, which is what others than this network
+// have now. Else it chooses one that neither another app has nor overlaps
+// used. An error wraps ErrNoAddress if the pool has none left.
 func (s *Store) AppSubnet(ctx context.Context, appID string, used []netip.Prefix) (subnet netip.Prefix, err error) {
 	err = s.write(ctx, func(ctx context.Context, t *tx) error {
 		subnet, err = appSubnet(ctx, t, appID, used)
@@ -165,10 +167,14 @@ func appSubnet(ctx context.Context, t *tx, appID string, used []netip.Prefix) (n
 	taken := append([]netip.Prefix{edge}, used...)
 	for _, r := range rows {
 		subnet, err := netip.ParsePrefix(r.subnet)
-		if err != nil || r.app == appID {
+		switch {
+		case err != nil:
 			return subnet, err
+		case r.app != appID:
+			taken = append(taken, subnet)
+		case !overlap(subnet, used):
+			return subnet, nil
 		}
-		taken = append(taken, subnet)
 	}
 	pool, err := prefixSetting(ctx, t, keyPool)
 	if err != nil {
@@ -178,7 +184,8 @@ func appSubnet(ctx context.Context, t *tx, appID string, used []netip.Prefix) (n
 	if err != nil {
 		return netip.Prefix{}, err
 	}
-	_, err = t.ExecContext(ctx, `insert into subnets (app_id, subnet) values ($1, $2)`, appID, free.String())
+	_, err = t.ExecContext(ctx, `insert into subnets (app_id, subnet) values ($1, $2)
+		on conflict (app_id) do update set subnet = excluded.subnet`, appID, free.String())
 	return free, err
 }
 
@@ -186,15 +193,15 @@ func appSubnet(ctx context.Context, t *tx, appID string, used []netip.Prefix) (n
 func firstFree(pool netip.Prefix, taken []netip.Prefix) (netip.Prefix, error) {
 	for n := range uint32(1) << (appBits - pool.Bits()) {
 		candidate := netip.PrefixFrom(plus(pool.Addr(), n<<(32-appBits)), appBits)
-		overlaps := false
-		for _, t := range taken {
-			overlaps = overlaps || t.Overlaps(candidate)
-		}
-		if !overlaps {
+		if !overlap(candidate, taken) {
 			return candidate, nil
 		}
 	}
 	return netip.Prefix{}, fmt.Errorf("pool %s: %w", pool, ErrNoAddress)
+}
+
+func overlap(p netip.Prefix, with []netip.Prefix) bool {
+	return slices.ContainsFunc(with, p.Overlaps)
 }
 
 // plus is the address n places after a.

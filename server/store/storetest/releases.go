@@ -191,11 +191,18 @@ func testAddresses(t *testing.T, open Open) {
 	t.Run("an app keeps its own subnet", func(t *testing.T) {
 		w := Setup(t, open)
 		must(t, w.SetEdge(t.Context(), netip.MustParsePrefix("10.201.0.0/20"), pool))
-		used := []netip.Prefix{netip.MustParsePrefix("10.201.16.64/27")}
+		foreign := netip.MustParsePrefix("10.201.16.64/27")
+		networks := map[string]netip.Prefix{} // of the apps, as the engine has them
 		subnet := func(a pipeline.App) string {
+			used := []netip.Prefix{foreign}
+			for id, n := range networks {
+				if id != a.ID {
+					used = append(used, n)
+				}
+			}
 			got, err := w.AppSubnet(t.Context(), a.ID, used)
 			must(t, err)
-			used = append(used, got)
+			networks[a.ID] = got
 			return got.String()
 		}
 		a, b := w.App(t, "shop"), w.App(t, "blog")
@@ -203,12 +210,31 @@ func testAddresses(t *testing.T, open Open) {
 			t.Errorf("subnets %v", got)
 		}
 		must(t, w.SetEdge(t.Context(), netip.MustParsePrefix("10.201.0.0/20"), netip.MustParsePrefix("10.201.16.0/26")))
-		_, err := w.AppSubnet(t.Context(), w.App(t, "third").ID, used)
+		_, err := w.AppSubnet(t.Context(), w.App(t, "third").ID, nil)
 		wantErr(t, err, store.ErrNoAddress)
 		must(t, w.RemoveApp(t.Context(), a.ID))
-		used = nil
+		delete(networks, a.ID)
 		if got := subnet(w.App(t, "fourth")); got != "10.201.16.0/26" {
 			t.Errorf("the removed app's subnet is not free: %s", got)
+		}
+	})
+	t.Run("a subnet that somebody took before its network was made is given up", func(t *testing.T) {
+		w := Setup(t, open)
+		must(t, w.SetEdge(t.Context(), netip.MustParsePrefix("10.201.0.0/20"), pool))
+		a := w.App(t, "shop")
+		for _, c := range []struct {
+			taken []netip.Prefix
+			want  string
+		}{
+			{nil, "10.201.16.0/26"},
+			{[]netip.Prefix{netip.MustParsePrefix("10.201.16.32/27")}, "10.201.16.64/26"},
+			{nil, "10.201.16.64/26"}, // it has this one now
+			{[]netip.Prefix{netip.MustParsePrefix("10.201.16.0/24")}, "10.201.17.0/26"},
+		} {
+			got, err := w.AppSubnet(t.Context(), a.ID, c.taken)
+			if err != nil || got.String() != c.want {
+				t.Errorf("with %v taken: %v, %v; want %s", c.taken, got, err, c.want)
+			}
 		}
 	})
 }
