@@ -8,40 +8,6 @@ import (
 	"time"
 )
 
-func TestFigure_SaysWhetherItsMedianMeetsTheGoal(t *testing.T) {
-	t.Parallel()
-	for want, f := range map[string]figure{
-		"met":    {"a", "ms", []float64{9, 1, 2}, atMost(2)},
-		"missed": {"b", "/s", []float64{9, 1, 2, 4}, atLeast(3.1)},
-		"":       {"c", "", []float64{1}, goal{}},
-	} {
-		var out strings.Builder
-		if err := f.print(&out); err != nil {
-			t.Fatal(err)
-		}
-		cells := strings.Split(out.String(), "|")
-		if got := strings.TrimSpace(cells[7]); got != want {
-			t.Errorf("verdict %q, want %q: %s", got, want, out.String())
-		}
-	}
-	if err := (figure{what: "d"}).print(&strings.Builder{}); err == nil {
-		t.Error("a figure of no run was printed")
-	}
-}
-
-func TestQuantile_IsTheNearestRank(t *testing.T) {
-	t.Parallel()
-	sorted := make([]float64, 200)
-	for i := range sorted {
-		sorted[i] = float64(i + 1)
-	}
-	for q, want := range map[float64]float64{0.5: 100.5, 0.99: 198, 1: 200} {
-		if got := quantile(sorted, q); got != want {
-			t.Errorf("quantile %v is %v, want %v", q, got, want)
-		}
-	}
-}
-
 func TestExpectation_FindsTheOldColorAfterTheSwap(t *testing.T) {
 	t.Parallel()
 	x := expectation{color: [2]string{"blue", "green"}}

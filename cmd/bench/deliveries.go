@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/swingbridge/swingbridge/cmd/bench/figure"
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/server/api"
 	"github.com/swingbridge/swingbridge/server/api/client"
@@ -64,17 +65,17 @@ func deliveryFigures(ctx context.Context, args []string, out io.Writer) error {
 			return err
 		}
 		rates = append(rates, deliveryRound/time.Since(begin).Seconds())
-		half, most = append(half, quantile(times, 0.5)), append(most, quantile(times, 0.99))
+		half, most = append(half, figure.Quantile(times, 0.5)), append(most, figure.Quantile(times, 0.99))
 	}
 	if err := flood.verify(ctx, c); err != nil {
 		return err
 	}
-	for _, row := range []figure{
-		{fmt.Sprintf("durable deliveries of %.1f kB", float64(len(bodies[0]))/1000), "/s", rates, atLeast(6000)},
-		{"delivery p50", "ms", half, goal{}},
-		{"delivery p99", "ms", most, atMost(15)},
+	for _, row := range []figure.Row{
+		{What: fmt.Sprintf("durable deliveries of %.1f kB", float64(len(bodies[0]))/1000), Unit: "/s", Runs: rates, Goal: figure.AtLeast(6000)},
+		{What: "delivery p50", Unit: "ms", Runs: half},
+		{What: "delivery p99", Unit: "ms", Runs: most, Goal: figure.AtMost(15)},
 	} {
-		if err := row.print(out); err != nil {
+		if err := row.Print(out); err != nil {
 			return err
 		}
 	}
@@ -140,7 +141,7 @@ func (f *flood) round(ctx context.Context, n int) ([]float64, error) {
 				request = append(request, f.bodies[i%deliveryBodies]...)
 				begin := time.Now()
 				status, body, err := r.ask(ctx, request)
-				times[i] = ms(time.Since(begin))
+				times[i] = figure.MS(time.Since(begin))
 				if err == nil && (status != http.StatusAccepted || !strings.Contains(body, `"other_branch"`)) {
 					err = fmt.Errorf("answered %d %s", status, body)
 				}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/swingbridge/swingbridge/cmd/bench/figure"
 )
 
 // raw is a connection that hides nothing: no retry, no second connection, an
@@ -135,7 +137,7 @@ func (l *load) note(phase int32, took time.Duration, err error) {
 	if err != nil {
 		l.failed = append(l.failed, err.Error())
 	} else if phase > 0 {
-		l.samples[phase] = append(l.samples[phase], ms(took))
+		l.samples[phase] = append(l.samples[phase], figure.MS(took))
 	}
 }
 
@@ -146,7 +148,7 @@ func (l *load) p99(phase int32) (float64, error) {
 	if len(s) < 500 {
 		return 0, fmt.Errorf("only %d requests were answered in phase %d", len(s), phase)
 	}
-	return quantile(s, 0.99), nil
+	return figure.Quantile(s, 0.99), nil
 }
 
 // wait is a pause that ctx ends.

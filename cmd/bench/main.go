@@ -16,8 +16,11 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/swingbridge/swingbridge/cmd/bench/figure"
 )
 
 // command is one subcommand.
@@ -76,4 +79,34 @@ func parse(f *flag.FlagSet, args []string) error {
 		return fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
 	return nil
+}
+
+func head(_ context.Context, args []string, out io.Writer) error {
+	if err := parse(flag.NewFlagSet("head", flag.ContinueOnError), args); err != nil {
+		return err
+	}
+	return figure.Head(out)
+}
+
+// figureFromArgs prints what a script read, as from /proc.
+func figureFromArgs(_ context.Context, args []string, out io.Writer) error {
+	f := flag.NewFlagSet("figure", flag.ContinueOnError)
+	what, unit := f.String("what", "", "name of the figure"), f.String("unit", "", "unit")
+	most := f.Float64("at-most", 0, "goal, 0 for none")
+	runs := f.String("runs", "", "values, separated by blanks")
+	if err := parse(f, args); err != nil {
+		return err
+	}
+	row := figure.Row{What: *what, Unit: *unit}
+	if *most > 0 {
+		row.Goal = figure.AtMost(*most)
+	}
+	for _, text := range strings.Fields(*runs) {
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return fmt.Errorf("%s: %w", *what, err)
+		}
+		row.Runs = append(row.Runs, v)
+	}
+	return row.Print(out)
 }

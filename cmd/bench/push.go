@@ -15,6 +15,7 @@ import (
 	"github.com/docker/docker/api/types/image"
 	docker "github.com/docker/docker/client"
 
+	"github.com/swingbridge/swingbridge/cmd/bench/figure"
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/server/api"
 	"github.com/swingbridge/swingbridge/server/api/client"
@@ -153,11 +154,11 @@ func (t *turns) note(push pushed, end api.Deployment, bare map[string]time.Durat
 	add := func(key string, v float64) { t.steps[key] = append(t.steps[key], v) }
 	var floor float64
 	for phase, d := range bare {
-		floor += ms(d)
-		add("floor: "+phase, ms(d))
+		floor += figure.MS(d)
+		add("floor: "+phase, figure.MS(d))
 	}
-	t.push, t.floor, t.ratio = append(t.push, ms(push.took)), append(t.floor, floor), append(t.ratio, ms(push.took)/floor)
-	add("push: webhook to first step", ms(end.Steps[0].StartedAt.Sub(push.begun)))
+	t.push, t.floor, t.ratio = append(t.push, figure.MS(push.took)), append(t.floor, floor), append(t.ratio, figure.MS(push.took)/floor)
+	add("push: webhook to first step", figure.MS(end.Steps[0].StartedAt.Sub(push.begun)))
 	for _, step := range end.Steps {
 		add("push: "+step.Name, float64(step.MS))
 	}
@@ -243,19 +244,19 @@ func (s *site) settled(ctx context.Context, id string) (api.Deployment, error) {
 }
 
 func (t *turns) print(out io.Writer) error {
-	rows := []figure{
-		{"push to visitors ÷ bare floor", "", t.ratio, atMost(1.3)},
-		{"push to visitors", "ms", t.push, goal{}},
-		{"bare floor", "ms", t.floor, goal{}},
+	rows := []figure.Row{
+		{What: "push to visitors ÷ bare floor", Runs: t.ratio, Goal: figure.AtMost(1.3)},
+		{What: "push to visitors", Unit: "ms", Runs: t.push},
+		{What: "bare floor", Unit: "ms", Runs: t.floor},
 	}
 	for _, phase := range phases() {
-		rows = append(rows, figure{"floor: " + phase, "ms", t.steps["floor: "+phase], goal{}})
+		rows = append(rows, figure.Row{What: "floor: " + phase, Unit: "ms", Runs: t.steps["floor: "+phase]})
 	}
 	for _, step := range []string{"webhook to first step", "fetch", "plan", "build", "start", "probe", "cut over"} {
-		rows = append(rows, figure{"push: " + step, "ms", t.steps["push: "+step], goal{}})
+		rows = append(rows, figure.Row{What: "push: " + step, Unit: "ms", Runs: t.steps["push: "+step]})
 	}
 	for _, row := range rows {
-		if err := row.print(out); err != nil {
+		if err := row.Print(out); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/swingbridge/swingbridge/cmd/bench/figure"
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/server/proxy"
 )
@@ -59,7 +60,7 @@ func swapFigures(ctx context.Context, args []string, out io.Writer) error {
 			return fmt.Errorf("%d routes: %w", n, err)
 		}
 	}
-	return figure{what: "swap, 1,000 routes ÷ 1 route", runs: []float64{medians[1000] / medians[1]}}.print(out)
+	return figure.Row{What: "swap, 1,000 routes ÷ 1 route", Runs: []float64{medians[1000] / medians[1]}}.Print(out)
 }
 
 // serveColors answers with the name of the color on two ports.
@@ -123,7 +124,7 @@ func (b *bridge) measure(ctx context.Context, n int, out io.Writer) (median floa
 	if len(l.failed) > 0 {
 		return 0, fmt.Errorf("%d requests failed, the first: %s", len(l.failed), l.failed[0])
 	}
-	return quantile(slices.Sorted(slices.Values(s.swap)), 0.5), s.print(out, n, l)
+	return figure.Quantile(slices.Sorted(slices.Values(s.swap)), 0.5), s.print(out, n, l)
 }
 
 func (s *swaps) print(out io.Writer, n int, l *load) error {
@@ -140,14 +141,14 @@ func (s *swaps) print(out io.Writer, n int, l *load) error {
 	if n == 1 {
 		at = ", 1 route"
 	}
-	for _, row := range []figure{
-		{"swap" + at, "µs", s.swap, atMost(1000)},
-		{"made durable before it" + at, "µs", s.durable, goal{}},
-		{"the proxy's answer to it" + at, "µs", s.call, goal{}},
-		{"request p99, quiet" + at, "ms", before, goal{}},
-		{"request p99, during swaps ÷ quiet" + at, "", ratios(during, before), atMost(1.5)},
+	for _, row := range []figure.Row{
+		{What: "swap" + at, Unit: "µs", Runs: s.swap, Goal: figure.AtMost(1000)},
+		{What: "made durable before it" + at, Unit: "µs", Runs: s.durable},
+		{What: "the proxy's answer to it" + at, Unit: "µs", Runs: s.call},
+		{What: "request p99, quiet" + at, Unit: "ms", Runs: before},
+		{What: "request p99, during swaps ÷ quiet" + at, Runs: figure.Ratios(during, before), Goal: figure.AtMost(1.5)},
 	} {
-		if err := row.print(out); err != nil {
+		if err := row.Print(out); err != nil {
 			return err
 		}
 	}
@@ -179,10 +180,10 @@ func (b *bridge) swapUnder(ctx context.Context, l *load, now pipeline.Entry) (*s
 			if err != nil {
 				return s, err
 			}
-			s.call = append(s.call, us(time.Since(begin)))
+			s.call = append(s.call, figure.US(time.Since(begin)))
 			l.right.turn.Add(1)
 			was = swung.Version
-			s.swap, s.durable = append(s.swap, us(swung.Swap)), append(s.durable, us(swung.Durable))
+			s.swap, s.durable = append(s.swap, figure.US(swung.Swap)), append(s.durable, figure.US(swung.Durable))
 		}
 		l.phase.Store(0)
 	}
