@@ -12,7 +12,7 @@ export TESTCONTAINERS_HOST_OVERRIDE := 127.0.0.1
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## bin/swingbridge, static
@@ -57,6 +57,10 @@ need: ## install what building and testing need on Debian (apt), and start an en
 .PHONY: bench
 bench: need build ## the published figures, as ratios within one run
 	.ci/engine .ci/bench
+
+.PHONY: bench-cutover
+bench-cutover: build ## what visitors see of a thousand cutovers, of kills and of a reload of Caddy
+	.ci/bench-cutover
 
 .PHONY: clean
 clean: ## remove what building made, and what tests left on the engine

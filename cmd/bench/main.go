@@ -16,7 +16,6 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -34,7 +33,7 @@ func commands() []command {
 	return []command{
 		{"key", "write the private key of the forge's GitHub App to a file", key},
 		{"head", "print the table's head", head},
-		{"figure", "print a row with a figure taken elsewhere", figureFromArgs},
+		{"figure", "print a row with a figure taken elsewhere", figure.Command},
 		{"swap", "time table swaps of a running proxy, and requests during them", swapFigures},
 		{"push", "time a push to its first visitor, against the bare floor", pushFigures},
 		{"deliveries", "count durable deliveries of a running server", deliveryFigures},
@@ -86,27 +85,4 @@ func head(_ context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	return figure.Head(out)
-}
-
-// figureFromArgs prints what a script read, as from /proc.
-func figureFromArgs(_ context.Context, args []string, out io.Writer) error {
-	f := flag.NewFlagSet("figure", flag.ContinueOnError)
-	what, unit := f.String("what", "", "name of the figure"), f.String("unit", "", "unit")
-	most := f.Float64("at-most", 0, "goal, 0 for none")
-	runs := f.String("runs", "", "values, separated by blanks")
-	if err := parse(f, args); err != nil {
-		return err
-	}
-	row := figure.Row{What: *what, Unit: *unit}
-	if *most > 0 {
-		row.Goal = figure.AtMost(*most)
-	}
-	for _, text := range strings.Fields(*runs) {
-		v, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			return fmt.Errorf("%s: %w", *what, err)
-		}
-		row.Runs = append(row.Runs, v)
-	}
-	return row.Print(out)
 }

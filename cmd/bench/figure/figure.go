@@ -3,11 +3,14 @@
 package figure
 
 import (
+	"context"
+	"flag"
 	"fmt"
 	"io"
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -108,4 +111,30 @@ func Ratios(above, below []float64) []float64 {
 		out[i] = above[i] / below[i]
 	}
 	return out
+}
+
+// Command prints a row with what a script read, as from /proc.
+func Command(_ context.Context, args []string, out io.Writer) error {
+	f := flag.NewFlagSet("figure", flag.ContinueOnError)
+	what, unit := f.String("what", "", "name of the figure"), f.String("unit", "", "unit")
+	most := f.Float64("at-most", 0, "goal, 0 for none")
+	runs := f.String("runs", "", "values, separated by blanks")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if f.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	row := Row{What: *what, Unit: *unit}
+	if *most > 0 {
+		row.Goal = AtMost(*most)
+	}
+	for _, text := range strings.Fields(*runs) {
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return fmt.Errorf("%s: %w", *what, err)
+		}
+		row.Runs = append(row.Runs, v)
+	}
+	return row.Print(out)
 }
