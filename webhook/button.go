@@ -19,17 +19,17 @@ const redeploy = "redeploy"
 // checkPrefix and an app's name make the name of its check runs.
 const checkPrefix = "swingbridge/"
 
-// readCheck reads what a check_run event adds. GitHub sends "rerequested" for
-// its own button Re-run, which means the same as ours.
-func (e *Event) readCheck(top fields) {
-	run := top.object("check_run")
-	e.Commit, e.Check = run.text("head_sha"), run.text("name")
-	switch e.Action {
+// button is what a check_run event asks for, empty if it asks for nothing.
+// GitHub sends "rerequested" for its own button Re-run, which means the same as
+// our Redeploy.
+func button(action, pressed string) string {
+	switch action {
 	case "requested_action":
-		e.Button = top.object("requested_action").text("identifier")
+		return pressed
 	case "rerequested":
-		e.Button = redeploy
+		return redeploy
 	}
+	return ""
 }
 
 // press decides about a button for one app. Whoever may press it may push:

@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -33,31 +32,37 @@ var errNotObject = errors.New("the body is not a JSON object")
 // Read decodes the body of an event. The error is for bodies that are not one
 // JSON object; everything else is left to Decide.
 func Read(name string, body []byte) (Event, error) {
-	top, err := object(body)
-	if err != nil {
-		return Event{}, err
-	}
-	repo := top.object("repository")
-	commit := top.object("head_commit")
-	e := Event{
-		Name:    name,
-		Action:  top.text("action"),
-		Repo:    repo.text("full_name"),
-		RepoID:  repo.number("id"),
-		Ref:     top.text("ref"),
-		Commit:  top.text("after"),
-		Deleted: top.flag("deleted"),
-		Moved:   top.flag("forced") || top.flag("created"),
-		Sender:  top.object("sender").text("login"),
-	}
-	if e.Sender == "" {
-		e.Sender = top.object("pusher").text("name")
-	}
-	if commit.text("id") == e.Commit {
-		e.Subject = firstLine(commit.text("message"))
+	e := Event{Name: name}
+	var created, forced bool
+	var pusher, head, message, checked, pressed string
+	m := members{
+		"action":      &e.Action,
+		"ref":         &e.Ref,
+		"after":       &e.Commit,
+		"created":     &created,
+		"deleted":     &e.Deleted,
+		"forced":      &forced,
+		"repository":  members{"id": &e.RepoID, "full_name": &e.Repo},
+		"head_commit": members{"id": &head, "message": &message},
+		"sender":      members{"login": &e.Sender},
+		"pusher":      members{"name": &pusher},
 	}
 	if name == "check_run" {
-		e.readCheck(top)
+		m["check_run"] = members{"name": &e.Check, "head_sha": &checked}
+		m["requested_action"] = members{"identifier": &pressed}
+	}
+	if err := readObject(body, m); err != nil {
+		return Event{}, err
+	}
+	e.Moved = forced || created
+	if e.Sender == "" {
+		e.Sender = pusher
+	}
+	if head == e.Commit {
+		e.Subject = firstLine(message)
+	}
+	if name == "check_run" {
+		e.Commit, e.Button = checked, button(e.Action, pressed)
 	}
 	return e, nil
 }
@@ -68,47 +73,6 @@ func (e Event) Delivery(id string, body []byte, at time.Time) pipeline.Delivery 
 		ID: id, Event: e.Name, Action: e.Action, Repo: e.Repo, RepoID: e.RepoID,
 		Ref: e.Ref, Commit: e.Commit, Sender: e.Sender, Body: body, ReceivedAt: at,
 	}
-}
-
-// fields is a JSON object read key by key. Unlike a struct it matches keys
-// exactly: encoding/json would take "REF" for "ref".
-type fields map[string]json.RawMessage
-
-func object(raw []byte) (fields, error) {
-	var f fields
-	if err := json.Unmarshal(raw, &f); err != nil || f == nil {
-		return nil, errNotObject
-	}
-	return f, nil
-}
-
-func (f fields) object(key string) fields {
-	inner, err := object(f[key])
-	if err != nil {
-		return fields{}
-	}
-	return inner
-}
-
-func (f fields) text(key string) string {
-	var s string
-	if json.Unmarshal(f[key], &s) != nil {
-		return ""
-	}
-	return s
-}
-
-func (f fields) number(key string) int64 {
-	var n int64
-	if json.Unmarshal(f[key], &n) != nil {
-		return 0
-	}
-	return n
-}
-
-func (f fields) flag(key string) bool {
-	var b bool
-	return json.Unmarshal(f[key], &b) == nil && b
 }
 
 // subjectLimit is how much of a commit's first line is kept, in runes.
