@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,8 +53,8 @@ func TestRun_ThePreviewIsOfTheColorThatVisitorsAreNotOn(t *testing.T) {
 		}
 		wantState(t, w, d.ID, pipeline.Live)
 		for call, want := range map[string]string{
-			"ledger.Step probe running": "", "ledger.Step cut over running": d.ID,
-			"ledger.Step guard running": old.ID, "engine.Stop": "",
+			"ledger.Record start done, probe running": "", "ledger.Record probe done, cut over running, to cutting_over": d.ID,
+			"ledger.Record cut over done, guard running, drain running, to watching": old.ID, "engine.Stop": "",
 		} {
 			if got, made := at[call]; !made || got != want {
 				t.Errorf("at %s (made: %t) the preview was of %q, want %q", call, made, got, want)
@@ -78,8 +79,8 @@ func TestRun_ThePreviewIsGoneBeforeItsContainersAre(t *testing.T) {
 		state pipeline.State
 	}{
 		"canceled before the cutover": {state: pipeline.Canceled, end: func(w *pipelinetest.World, cancel context.CancelCauseFunc) {
-			w.Fail = func(call string, _ bool) error {
-				if call == "ledger.Step probe done" {
+			w.Fail = func(call string, after bool) error {
+				if call == "proxy.Swing" && after { // the preview's
 					cancel(pipeline.ErrCanceled)
 				}
 				return nil
@@ -95,7 +96,7 @@ func TestRun_ThePreviewIsGoneBeforeItsContainersAre(t *testing.T) {
 		}},
 		"killed before the cutover": {state: pipeline.Live, end: func(w *pipelinetest.World, _ context.CancelCauseFunc) {
 			w.Fail = func(call string, _ bool) error {
-				if call == "ledger.Move cutting_over" {
+				if strings.HasSuffix(call, ", to cutting_over") {
 					return pipelinetest.ErrKilled
 				}
 				return nil
