@@ -63,9 +63,11 @@ func BenchmarkLookup(b *testing.B) {
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					v := visit{proxy: p, host: canonicalHost(host + ":443"), path: "/some/path"}
-					v.route, _ = p.admit(v.host, v.path)
-					v.next()
+					v := visit{proxy: p, ask: ask{host: canonicalHost(host + ":443"), path: "/some/path"}}
+					if page := v.enter(b.Context()); page != nil {
+						b.Error(page.text)
+					}
+					v.choose(true)
 					v.done()
 				}
 			})

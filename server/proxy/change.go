@@ -50,7 +50,8 @@ func (p *Proxy) Swing(ctx context.Context, e pipeline.Entry, was uint64) (pipeli
 	}
 	begin := time.Now()
 	e.Version = p.table.Load().seq + 1
-	next, err := p.table.Load().with(p.entry(e))
+	made := p.entry(e)
+	next, err := p.table.Load().with(made)
 	if err != nil {
 		return pipeline.Swung{}, err
 	}
@@ -60,7 +61,8 @@ func (p *Proxy) Swing(ctx context.Context, e pipeline.Entry, was uint64) (pipeli
 		return pipeline.Swung{}, err
 	}
 	begin = time.Now()
-	p.table.Store(next)
+	p.swap(next)
+	made.trust()
 	swung := pipeline.Swung{Version: e.Version, Swap: built + time.Since(begin), Durable: durable}
 	p.forget()
 	p.log.InfoContext(ctx, "table swung", "app", e.App, "deployment", e.Deployment, "color", e.Color,
@@ -94,7 +96,7 @@ func (p *Proxy) drop(ctx context.Context, appID string, was *uint64) error {
 	if _, err := p.persist(next); err != nil {
 		return err
 	}
-	p.table.Store(next)
+	p.swap(next)
 	p.forget()
 	p.log.InfoContext(ctx, "routes dropped", "app", cur.apps[appID].App)
 	return nil
@@ -147,8 +149,15 @@ func (p *Proxy) valid(e *pipeline.Entry) error {
 		return err
 	}
 	e.Paths = slices.Clone(e.Paths)
-	for i := range e.Paths {
-		path := &e.Paths[i]
+	if err := p.validPaths(e.Paths); err != nil {
+		return err
+	}
+	return p.validPreview(e)
+}
+
+func (p *Proxy) validPaths(paths []pipeline.Path) error {
+	for i := range paths {
+		path := &paths[i]
 		path.Host = canonicalHost(path.Host)
 		if path.Prefix == "" {
 			path.Prefix = "/"
@@ -168,24 +177,62 @@ func (p *Proxy) valid(e *pipeline.Entry) error {
 	return nil
 }
 
-// entry makes the table's form of e. A deployment keeps its counters, and its
-// targets theirs, over any number of changes. The caller holds p.changes.
+// swap makes the table the one that requests are routed by, and wakes those
+// that wait. The caller holds p.changes.
+func (p *Proxy) swap(next *table) {
+	old := p.table.Swap(next)
+	close(old.replaced)
+}
+
+// entry makes the table's form of e. A deployment keeps its counters, its
+// targets theirs, and the app its mode, over any number of changes. The caller
+// holds p.changes.
 func (p *Proxy) entry(e pipeline.Entry) *entry {
-	out := &entry{Entry: e, traffic: p.traffic[e.Deployment], hsts: p.o.hsts(e.Front)}
-	if out.traffic == nil {
-		out.traffic = newTraffic(e.Deployment, p.o.Now)
-		p.traffic[e.Deployment] = out.traffic
+	out := &entry{Entry: e, since: p.o.Now(), traffic: p.trafficOf(e), hsts: p.o.hsts(e.Front)}
+	if old := p.table.Load().apps[e.AppID]; old != nil {
+		out.mode, out.room = old.mode, old.room
+	} else {
+		out.room = new(room)
 	}
-	out.traffic.belongsTo(e)
 	for _, path := range e.Paths {
-		r := &route{host: path.Host, prefix: path.Prefix, entry: out}
-		for _, addr := range path.Targets {
-			r.targets = append(r.targets, out.traffic.target(addr))
-		}
-		out.routes = append(out.routes, r)
+		out.routes = append(out.routes, &route{
+			host: path.Host, prefix: path.Prefix, entry: out, traffic: out.traffic, targets: out.traffic.targetsAt(path.Targets),
+		})
 	}
+	out.preview = p.preview(out)
 	out.encoded, _ = json.Marshal(e) // strings, numbers and addresses: it cannot fail
 	return out
+}
+
+// remade is the entry once more, for a table in which something else of it is
+// to change.
+func (p *Proxy) remade(old *entry) *entry {
+	e := p.entry(old.Entry)
+	e.since = old.since
+	return e
+}
+
+// trust begins anew with the deployment that visitors are swung to. Who names
+// its targets has looked at them, so what they failed before is forgiven, and
+// its streams need not end.
+func (e *entry) trust() {
+	for _, r := range e.routes {
+		for _, t := range r.targets {
+			t.forgive()
+		}
+	}
+	e.traffic.streams.keep()
+}
+
+// trafficOf is what counts for e's deployment. The caller holds p.changes.
+func (p *Proxy) trafficOf(e pipeline.Entry) *traffic {
+	t := p.traffic[e.Deployment]
+	if t == nil {
+		t = newTraffic(e.Deployment, p.o.Now)
+		p.traffic[e.Deployment] = t
+	}
+	t.belongsTo(e)
+	return t
 }
 
 // forget lets go of deployments that left the table, are drained and whose
@@ -194,8 +241,13 @@ func (p *Proxy) forget() {
 	t := p.table.Load()
 	for id, tr := range p.traffic {
 		e := t.apps[tr.appID]
-		if (e == nil || e.Deployment != id) && tr.inflight.Load() == 0 && tr.quiet() {
+		if (e == nil || !e.names(id)) && tr.inflight.Load() == 0 && tr.quiet() {
 			delete(p.traffic, id)
 		}
 	}
+}
+
+// names reports whether requests may go to the deployment.
+func (e *entry) names(deployment string) bool {
+	return e.Deployment == deployment || e.Preview != nil && e.Preview.Deployment == deployment
 }

@@ -30,9 +30,7 @@ const (
 	keepUpstream = time.Second
 
 	dialTimeout = 5 * time.Second
-
-	// attempts beyond the first at a target that cannot be dialed.
-	retries = 2
+	dialOthers  = time.Second // where another target could be dialed instead
 )
 
 // rootConfig is the configuration without its apps.
@@ -108,20 +106,15 @@ func (p *Proxy) server(host string, l *listener, protocols list) object {
 	return s
 }
 
+// reverseProxy hands requests to transportModule, which knows where to. The
+// upstream is there because Caddy wants one.
 func reverseProxy() object {
 	return object{
-		"handler":           "reverse_proxy",
-		"dynamic_upstreams": object{"source": "swingbridge_target"},
-		"load_balancing":    object{"selection_policy": object{"policy": "first"}, "retries": retries},
-		"flush_interval":    -1, // at once, for whatever streams
-		"transport": object{
-			"protocol":      "http",
-			"dial_timeout":  dialTimeout.String(),
-			"compression":   false,                  // what the app sends passes unchanged
-			"network_proxy": object{"from": "none"}, // not the one of the environment
-			"versions":      list{"1.1"},
-			"keep_alive":    object{"idle_timeout": keepUpstream.String(), "max_idle_conns_per_host": 128},
-		},
+		"handler":        "reverse_proxy",
+		"upstreams":      list{object{"dial": "swingbridge:80"}},
+		"load_balancing": object{"selection_policy": object{"policy": "first"}},
+		"flush_interval": -1, // at once, for whatever streams
+		"transport":      object{"protocol": "swingbridge"},
 	}
 }
 

@@ -25,9 +25,6 @@ type Health struct {
 	PID   int    `json:"pid"`
 }
 
-// maxEntry bounds an entry sent to the control API, in bytes.
-const maxEntry = 4 << 20
-
 // Control is the control API. Whoever can call it decides what visitors reach,
 // so it is served on a unix socket that only its owner may open.
 func (p *Proxy) Control() http.Handler {
@@ -40,6 +37,7 @@ func (p *Proxy) Control() http.Handler {
 	mux.HandleFunc("GET /v1/inflight/{deployment}", p.getInflight)
 	mux.HandleFunc("GET /v1/stats", p.getStats)
 	mux.HandleFunc("POST /v1/proof", p.postProof)
+	p.planeRoutes(mux)
 	return mux
 }
 
@@ -113,8 +111,8 @@ func (p *Proxy) getApp(w http.ResponseWriter, r *http.Request) {
 
 func (p *Proxy) putApp(w http.ResponseWriter, r *http.Request) {
 	var e pipeline.Entry
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxEntry)).Decode(&e); err != nil {
-		answer(w, nil, fmt.Errorf("%w entry: %w", pipeline.ErrInvalid, err))
+	if err := decode(w, r, &e); err != nil {
+		answer(w, nil, err)
 		return
 	}
 	was, err := ifMatch(r)

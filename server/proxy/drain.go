@@ -19,6 +19,7 @@ const (
 func (p *Proxy) drain(e *engine) {
 	begin := p.o.Now()
 	p.draining.Store(true) // answers now tell visitors to close the connection
+	close(p.leaving)       // what waits for a change would wait in vain
 	p.stopListening()
 	_ = p.waitClosed(settle) // most visitors stay longer
 	if err := e.shutdown(); err != nil {

@@ -31,10 +31,19 @@ type envelope struct {
 	Table    json.RawMessage `json:"table"`
 }
 
-// stored is the table in the file.
+// stored is the table in the file. A version that does not know modes reads
+// the rest and serves every app, as it would without them.
 type stored struct {
-	Seq  uint64            `json:"seq"`
-	Apps []json.RawMessage `json:"apps"`
+	Seq   uint64                   `json:"seq"`
+	Apps  []pipeline.Entry         `json:"apps"`
+	Modes map[string]pipeline.Mode `json:"modes"` // by app id; absent: all are served
+}
+
+// content is what a table file says.
+type content struct {
+	seq     uint64
+	entries []pipeline.Entry
+	modes   map[string]pipeline.Mode
 }
 
 // writeTable replaces the file so that, whatever happens, either the old or the
@@ -78,7 +87,13 @@ func encodeTable(t *table) []byte {
 		}
 		body.Write(t.apps[id].encoded)
 	}
-	body.WriteString("]}")
+	body.WriteByte(']')
+	if modes := modesOf(t); len(modes) > 0 {
+		raw, _ := json.Marshal(modes) // strings and times within range: it cannot fail
+		body.WriteString(`,"modes":`)
+		body.Write(raw)
+	}
+	body.WriteByte('}')
 	return seal(body.Bytes())
 }
 
@@ -91,48 +106,53 @@ func seal(body []byte) []byte {
 	return append(out, "}\n"...)
 }
 
+// modesOf are the modes other than to serve.
+func modesOf(t *table) map[string]pipeline.Mode {
+	out := map[string]pipeline.Mode{}
+	for id, e := range t.apps {
+		if e.mode.Kind != pipeline.ModeServe {
+			out[id] = e.mode
+		}
+	}
+	return out
+}
+
 // readTable returns what the file holds; nothing if there is no file, which is
 // how a data folder begins.
-func readTable(path string) (seq uint64, entries []pipeline.Entry, err error) {
+func readTable(path string) (content, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil, nil
+		return content{}, nil
 	}
 	if err != nil {
-		return 0, nil, fmt.Errorf("read the routing table: %w", err)
+		return content{}, fmt.Errorf("read the routing table: %w", err)
 	}
-	seq, entries, err = decodeTable(data)
+	c, err := decodeTable(data)
 	if err != nil {
-		return 0, nil, fmt.Errorf("%w: %s: %w. Visitors would reach nothing with it, so the proxy does not start. "+
+		return content{}, fmt.Errorf("%w: %s: %w. Visitors would reach nothing with it, so the proxy does not start. "+
 			"Restore the file from a backup; or move it away, start the proxy and the control plane, and redeploy each app",
 			ErrDamaged, path, err)
 	}
-	return seq, entries, nil
+	return c, nil
 }
 
-func decodeTable(data []byte) (uint64, []pipeline.Entry, error) {
+func decodeTable(data []byte) (content, error) {
 	var env envelope
 	if err := json.Unmarshal(data, &env); err != nil {
-		return 0, nil, err
+		return content{}, err
 	}
 	if env.Format > tableFormat {
-		return 0, nil, fmt.Errorf("format %d was written by a newer version, this one knows %d", env.Format, tableFormat)
+		return content{}, fmt.Errorf("format %d was written by a newer version, this one knows %d", env.Format, tableFormat)
 	}
 	// Sealing it again finds every changed byte, also those that JSON ignores.
 	if !bytes.Equal(seal(env.Table), data) {
-		return 0, nil, errors.New("the checksum does not match")
+		return content{}, errors.New("the checksum does not match")
 	}
 	var s stored
 	if err := json.Unmarshal(env.Table, &s); err != nil {
-		return 0, nil, err
+		return content{}, err
 	}
-	entries := make([]pipeline.Entry, len(s.Apps))
-	for i, raw := range s.Apps {
-		if err := json.Unmarshal(raw, &entries[i]); err != nil {
-			return 0, nil, err
-		}
-	}
-	return s.Seq, entries, nil
+	return content{seq: s.Seq, entries: s.Apps, modes: s.Modes}, nil
 }
 
 func sortedApps(t *table) []string { return slices.Sorted(maps.Keys(t.apps)) }

@@ -92,7 +92,7 @@ func TestTableFile_DamageIsRefusedNeverReadAsEmpty(t *testing.T) {
 	refused("with a byte flipped", flipped(len(data)/2, 0x01))
 	for n := range data {
 		for bit := byte(1); bit != 0; bit <<= 1 {
-			if _, _, err := decodeTable(flipped(n, bit)); err == nil {
+			if _, err := decodeTable(flipped(n, bit)); err == nil {
 				t.Errorf("bit %#x of byte %d flipped: read as if nothing were wrong", bit, n)
 			}
 		}

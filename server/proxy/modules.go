@@ -12,7 +12,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 )
 
@@ -36,26 +35,6 @@ func (m *routeModule) Provision(caddy.Context) (err error) {
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (m *routeModule) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	return m.proxy.serve(w, r, next)
-}
-
-// targetModule tells reverse_proxy which target the request is to go to.
-type targetModule struct{}
-
-func (targetModule) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.reverse_proxy.upstreams.swingbridge_target", New: func() caddy.Module { return new(targetModule) }}
-}
-
-// GetUpstreams implements reverseproxy.UpstreamSource. It is called once for
-// each attempt, so a second call for a request means that the first failed.
-func (targetModule) GetUpstreams(r *http.Request) ([]*reverseproxy.Upstream, error) {
-	v, ok := caddyhttp.GetVar(r.Context(), visitKey).(*visit)
-	if !ok {
-		return nil, fmt.Errorf("request for %s was not routed", r.Host)
-	}
-	if t := v.next(); t != nil {
-		return []*reverseproxy.Upstream{{Dial: t.dial}}, nil
-	}
-	return nil, nil
 }
 
 // permissionModule allows certificates for hosts that visitors can reach.
@@ -144,10 +123,12 @@ func (m *logModule) record(line []byte) {
 
 var (
 	_ caddyhttp.MiddlewareHandler = (*routeModule)(nil)
-	_ reverseproxy.UpstreamSource = (*targetModule)(nil)
+	_ http.RoundTripper           = (*transportModule)(nil)
+	_ caddy.CleanerUpper          = (*transportModule)(nil)
 	_ caddytls.OnDemandPermission = (*permissionModule)(nil)
 	_ caddy.WriterOpener          = (*logModule)(nil)
 	_ caddy.Provisioner           = (*routeModule)(nil)
+	_ caddy.Provisioner           = (*transportModule)(nil)
 	_ caddy.Provisioner           = (*permissionModule)(nil)
 	_ caddy.Provisioner           = (*logModule)(nil)
 )

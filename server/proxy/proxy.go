@@ -78,12 +78,16 @@ type Proxy struct {
 	draining    atomic.Bool
 	unrouted    atomic.Uint64 // requests for a host or path nobody has
 	started     chan struct{}
+	leaving     chan struct{} // closed when draining begins: nobody waits any more
 	release     sync.Once
 }
 
 var (
-	_ pipeline.Proxy  = (*Proxy)(nil)
-	_ pipeline.Prover = (*Proxy)(nil)
+	_ pipeline.Proxy   = (*Proxy)(nil)
+	_ pipeline.Prover  = (*Proxy)(nil)
+	_ pipeline.Targets = (*Proxy)(nil)
+	_ pipeline.Gauge   = (*Proxy)(nil)
+	_ pipeline.Modes   = (*Proxy)(nil)
 )
 
 // New takes the data folder's lock and loads the routing table. It fails with
@@ -102,7 +106,7 @@ func New(o Options) (*Proxy, error) {
 	}
 	p := &Proxy{
 		o: o, log: o.Logger, lock: lock, proofs: newProofs(o.Now),
-		traffic: map[string]*traffic{}, started: make(chan struct{}),
+		traffic: map[string]*traffic{}, started: make(chan struct{}), leaving: make(chan struct{}),
 	}
 	p.save = func(t *table) error { return writeTable(p.path(tableFile), t) }
 	if err := p.load(); err != nil {
@@ -137,13 +141,16 @@ func (o *Options) check() error {
 
 // load reads the table file and makes the built-in route.
 func (p *Proxy) load() error {
-	seq, entries, err := readTable(p.path(tableFile))
+	content, err := readTable(p.path(tableFile))
 	if err != nil {
 		return err
 	}
-	t := &table{seq: seq, apps: map[string]*entry{}, hosts: map[string][]*route{}}
-	for _, e := range entries {
-		if t, err = t.with(p.entry(e)); err != nil {
+	t := newTable(content.seq)
+	p.table.Store(t)
+	for _, e := range content.entries {
+		made := p.entry(e)
+		made.mode = content.modes[e.AppID]
+		if t, err = t.with(made); err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrDamaged, p.path(tableFile), err)
 		}
 	}
@@ -155,8 +162,8 @@ func (p *Proxy) load() error {
 		p.log.Warn("an app's route has the control plane's host and is not reachable",
 			"host", p.o.ControlPlane.Host, "app", routes[0].entry.App)
 	}
-	own := &entry{Entry: pipeline.Entry{App: "swingbridge"}, traffic: newTraffic("", p.o.Now)}
-	p.control = &route{host: p.o.ControlPlane.Host, prefix: "/", entry: own}
+	own := &entry{Entry: pipeline.Entry{App: "swingbridge"}, traffic: newTraffic("", p.o.Now), room: new(room)}
+	p.control = &route{host: p.o.ControlPlane.Host, prefix: "/", entry: own, traffic: own.traffic}
 	p.control.targets = []*target{{dial: p.o.ControlPlane.Dial}}
 	return nil
 }

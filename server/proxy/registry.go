@@ -65,7 +65,7 @@ func registerModules() {
 	// Until our log is set up, Caddy would write to stderr.
 	caddy.BufferedLog()
 	caddy.RegisterModule(routeModule{})
-	caddy.RegisterModule(targetModule{})
+	caddy.RegisterModule(transportModule{})
 	caddy.RegisterModule(permissionModule{})
 	caddy.RegisterModule(logModule{})
 	caddy.RegisterModule(compressModule{})

@@ -61,6 +61,7 @@ type traffic struct {
 	deployment string
 	now        func() time.Time
 	inflight   atomic.Int64
+	streams    streamSet
 
 	mu      sync.Mutex
 	appID   string
@@ -68,6 +69,7 @@ type traffic struct {
 	total   Counts
 	last    int64 // tick of the last answer
 	recent  []slot
+	latency latencies
 	targets map[netip.AddrPort]*target
 	warned  int64 // tick of the last warning about a silent target
 }
@@ -98,26 +100,50 @@ func (t *traffic) target(addr netip.AddrPort) *target {
 	return t.targets[addr]
 }
 
+// targetsAt are the targets at the addresses.
+func (t *traffic) targetsAt(addrs []netip.AddrPort) []*target {
+	var out []*target
+	for _, addr := range addrs {
+		out = append(out, t.target(addr))
+	}
+	return out
+}
+
+func (t *traffic) commit() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.named.Commit
+}
+
 func (t *traffic) tick() int64 { return t.now().UnixNano() / int64(bucketLength) }
 
 // answered counts a request by its status, when the answer begins: a stream
 // that stays open for hours is counted where it started.
-func (t *traffic) answered(status int) {
-	var c Counts
-	c.Requests = 1
+func (t *traffic) answered(status int, took time.Duration) {
+	if status == visitorLeft {
+		took = -1 // nobody knows how long it would have been
+	}
+	t.add(countsOf(status), took)
+}
+
+// refused counts a request that was answered in the app's place.
+func (t *traffic) refused(status int) { t.add(countsOf(status), -1) }
+
+func countsOf(status int) Counts {
+	c := Counts{Requests: 1}
 	switch {
 	case status >= 500:
 		c.ServerErrors = 1
 	case status >= 400 && status != visitorLeft:
 		c.ClientErrors = 1
 	}
-	t.add(c)
+	return c
 }
 
 // silent counts an attempt that got no answer. It reports whether to say so in
 // the log: once in ten seconds is enough.
 func (t *traffic) silent() bool {
-	t.add(Counts{DialErrors: 1})
+	t.add(Counts{DialErrors: 1}, -1)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.warned != 0 && t.last-t.warned < 100 {
@@ -127,7 +153,8 @@ func (t *traffic) silent() bool {
 	return true
 }
 
-func (t *traffic) add(c Counts) {
+// add counts, and notes how long the answer took to begin unless it is negative.
+func (t *traffic) add(c Counts, took time.Duration) {
 	tick := t.tick()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -141,6 +168,9 @@ func (t *traffic) add(c Counts) {
 	s.plus(c)
 	t.total.plus(c)
 	t.last = tick
+	if took >= 0 {
+		t.latency.add(tick/ticksInSecond, took)
+	}
 }
 
 func (c *Counts) plus(d Counts) {
@@ -189,7 +219,7 @@ func (p *Proxy) StatsOf(_ context.Context, appID string) (Stats, error) {
 		}
 		c := tr.counts()
 		e := t.apps[c.AppID]
-		c.Current = e != nil && e.Deployment == id
+		c.Current = e != nil && e.names(id)
 		out.Traffic = append(out.Traffic, c)
 	}
 	slices.SortFunc(out.Traffic, func(a, b TrafficCounts) int {

@@ -13,10 +13,10 @@ func TestStats_KeepAMinuteInBuckets(t *testing.T) {
 	tr := newTraffic("d1", func() time.Time { return now })
 	start := now
 	for _, status := range []int{200, 404, 500, visitorLeft} {
-		tr.answered(status)
+		tr.answered(status, time.Millisecond)
 	}
 	now = start.Add(30 * time.Second)
-	tr.answered(200)
+	tr.answered(200, time.Millisecond)
 	want := []Bucket{
 		{start, Counts{Requests: 4, ClientErrors: 1, ServerErrors: 1}},
 		{start.Add(30 * time.Second), Counts{Requests: 1}},
@@ -25,7 +25,7 @@ func TestStats_KeepAMinuteInBuckets(t *testing.T) {
 		t.Error(diff)
 	}
 	now = start.Add(time.Minute) // the first bucket's place in the ring is used again
-	tr.answered(200)
+	tr.answered(200, time.Millisecond)
 	want = []Bucket{want[1], {now, Counts{Requests: 1}}}
 	if diff := cmp.Diff(want, tr.counts().Recent); diff != "" {
 		t.Error(diff)
@@ -51,8 +51,8 @@ func TestStats_ForgetDeploymentsThatAreDrainedAndQuiet(t *testing.T) {
 	defer func() { _ = p.Close() }()
 	a, b := newBackend(t, "d1"), newBackend(t, "d2")
 	swing(t, p, entryOf("a", "a.example", a))
-	held, _ := p.admit("a.example", "/")
-	p.traffic["d1"].answered(200)
+	held, _ := p.admit(ask{host: "a.example", path: "/"})
+	p.traffic["d1"].answered(200, time.Millisecond)
 	shown := func() (ids []string) {
 		s, _ := p.Stats(t.Context())
 		for _, c := range s.Traffic {

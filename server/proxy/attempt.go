@@ -1,0 +1,207 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"time"
+)
+
+const (
+	// downPatience is how long requests are sent again while no target of
+	// their route answers, counted from when the last one ceased to: it may
+	// be restarting, or the guard about to swing back. Who comes later is
+	// told at once.
+	downPatience = 2 * time.Second
+
+	firstPause   = 20 * time.Millisecond
+	longestPause = 250 * time.Millisecond
+)
+
+// send tries the targets of the route, each once, then again after a pause.
+// Where the table has changed in between, the request follows it.
+func (v *visit) send(m *transportModule, r *http.Request) (*http.Response, error) {
+	again := repeatable(r)
+	attempt, conn := v.outgoing(r)
+	for pause := firstPause; ; {
+		v.choose(again)
+		attempt.URL.Host = v.target.dial
+		resp, err := m.to(v.route).RoundTrip(attempt)
+		if err == nil {
+			v.target.answered()
+			return v.follow(resp, conn), nil
+		}
+		if !v.failed(r.Context(), err, again) {
+			return nil, err
+		}
+		if v.exhausted() {
+			if !v.pause(r.Context(), pause) {
+				return nil, err
+			}
+			pause = min(2*pause, longestPause)
+		}
+		if page := v.follows(r.Context()); page != nil {
+			return nil, &refusedError{page}
+		}
+		attempt = copied(attempt) // the one before may still be read
+	}
+}
+
+// refusedError carries the page for a request that lost its place between two
+// attempts.
+type refusedError struct{ page *page }
+
+func (e *refusedError) Error() string { return e.page.text }
+
+// outgoing prepares the first attempt. For an upgrade it has the place where
+// the connection will be found.
+func (v *visit) outgoing(r *http.Request) (*http.Request, *net.Conn) {
+	r.URL.Scheme = "http"
+	if own := v.route.own; own != "" {
+		r.Host = own // X-Forwarded-Host has what the visitor asked for
+	}
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = &upload{ReadCloser: r.Body, visit: v}
+	}
+	if len(r.Header["Upgrade"]) == 0 {
+		return r, nil
+	}
+	conn := new(net.Conn)
+	trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { *conn = i.Conn }}
+	return r.WithContext(httptrace.WithClientTrace(r.Context(), trace)), conn
+}
+
+func copied(r *http.Request) *http.Request {
+	out, url := r.WithContext(r.Context()), *r.URL
+	out.URL = &url
+	return out
+}
+
+// upload is a request's body that remembers whether the visitor ceased to send.
+type upload struct {
+	io.ReadCloser
+	visit *visit
+}
+
+// Read implements io.Reader.
+func (u *upload) Read(p []byte) (int, error) {
+	n, err := u.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		u.visit.broke.Store(true)
+	}
+	return n, err
+}
+
+// choose takes the least busy target that was not tried yet.
+func (v *visit) choose(again bool) {
+	v.target, v.trial = v.route.leastBusy(v.tried, v.proxy.o.Now(), again)
+	v.target.inflight.Add(1)
+	v.target.requests.Add(1)
+}
+
+// failed notes an attempt without an answer, and reports whether there may be
+// another one: always if nothing was sent, once if sending it twice does no
+// harm (RFC 9110, 9.2.2).
+func (v *visit) failed(ctx context.Context, err error, again bool) bool {
+	t := v.target
+	v.leaveTarget()
+	if ctx.Err() != nil || v.broke.Load() {
+		return false // it was the visitor
+	}
+	if v.waits.IsZero() { // later attempts would make one bad moment look like many
+		v.warn(t)
+	}
+	var dial *dialError
+	unsent := errors.As(err, &dial)
+	if unsent || again {
+		t.failed(v.proxy.o.Now(), v.trial)
+	}
+	v.tried = append(v.tried, t)
+	if unsent {
+		return true
+	}
+	again = again && !v.resent
+	v.resent = true
+	return again
+}
+
+// exhausted reports whether every target of the route was tried.
+func (v *visit) exhausted() bool {
+	t, _ := v.route.leastBusy(v.tried, time.Time{}, false)
+	return t == nil
+}
+
+// pause waits before the targets are tried once more, outside of what is in
+// flight. It returns false if the request is to wait no longer. A proof never
+// does: it is to say what is.
+func (v *visit) pause(ctx context.Context, d time.Duration) bool {
+	now, e := v.proxy.o.Now(), v.route.entry
+	if v.proof || now.After(v.route.down().Add(downPatience)) || !e.room.enter() {
+		return false
+	}
+	defer e.room.leave()
+	v.since(now)
+	v.leave()
+	v.tried = nil
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-v.proxy.table.Load().replaced:
+		return true
+	case <-ctx.Done():
+	case <-v.proxy.leaving:
+	}
+	return false
+}
+
+// down is since when no target of the route answers.
+func (r *route) down() time.Time {
+	var last int64
+	for _, t := range r.targets {
+		last = max(last, t.since.Load())
+	}
+	return time.Unix(0, last)
+}
+
+// follows lets the request in again. If it comes to another route, none of its
+// targets was tried.
+func (v *visit) follows(ctx context.Context) *page {
+	was := v.route
+	v.leave()
+	page := v.enter(ctx)
+	if v.route != was {
+		v.tried = nil
+	}
+	return page
+}
+
+// follow makes a stream one that can be ended.
+func (v *visit) follow(resp *http.Response, conn *net.Conn) *http.Response {
+	switch {
+	case resp.StatusCode == http.StatusSwitchingProtocols:
+		body, ok := resp.Body.(io.ReadWriteCloser)
+		if !ok {
+			return resp
+		}
+		if conn != nil && *conn != nil && strings.EqualFold(resp.Header.Get("Upgrade"), "websocket") {
+			s := newSocket(body, *conn)
+			v.stream, resp.Body = s, s
+		} else {
+			t := &tunnel{body}
+			v.stream, resp.Body = t, t
+		}
+	case eventStream(resp.Header):
+		e := newEvents(resp)
+		v.stream, resp.Body = e, e
+	default:
+		return resp
+	}
+	v.route.traffic.streams.opened(v.stream)
+	return resp
+}
