@@ -188,8 +188,12 @@ func (s *Store) follow(ctx context.Context, t *tx, d pipeline.Delivery, verdicts
 			if err != nil {
 				return nil, fmt.Errorf("queue for app %s: %w", app.Name, err)
 			}
-			if err := setSeenHead(ctx, t, app.ID, n.Commit); err != nil {
-				return nil, err
+			// What was asked for by hand need not be the head: taken for it, the
+			// next look at the branch would find news and undo what was asked.
+			if n.Trigger.Automatic() {
+				if err := setSeenHead(ctx, t, app.ID, n.Commit); err != nil {
+					return nil, err
+				}
 			}
 			v.App, v.AppID, v.DeploymentID, v.Queue = app.Name, app.ID, queued.ID, nil
 		}

@@ -64,6 +64,23 @@ func testDeliver(t *testing.T, open Open) {
 			t.Errorf("seen head %q, %v", head, err)
 		}
 	})
+	t.Run("a button says nothing about the branch's head", func(t *testing.T) {
+		w := Setup(t, open)
+		a := w.App(t, "shop")
+		d := push("guid-1", "owner/shop", 7, sha("b"))
+		_, err := w.Deliver(t.Context(), d, queueAll(d))
+		must(t, err)
+		again := push("guid-2", "owner/shop", 7, sha("a"))
+		_, err = w.Deliver(t.Context(), again, func(standing []pipeline.Standing) pipeline.Delivery {
+			out := queueAll(again)(standing)
+			out.Apps[0].Queue.Trigger = pipeline.Redeploy
+			return out
+		})
+		must(t, err)
+		if head, err := w.SeenHead(t.Context(), a.ID); err != nil || head != sha("b") {
+			t.Errorf("after an older commit was deployed again the head is %q, %v", head, err)
+		}
+	})
 	t.Run("the same id is decided once", func(t *testing.T) {
 		w := Setup(t, open)
 		w.App(t, "shop")
