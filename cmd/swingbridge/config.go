@@ -57,12 +57,24 @@ type Config struct {
 	// TLSInternal has certificates issued by an authority of our own, for
 	// networks that no public authority reaches.
 	TLSInternal bool `env:"SWINGBRIDGE_TLS_INTERNAL"`
+	// ACMECA and ACMEEmail name another authority than Let's Encrypt by its
+	// directory URL, and whom it may write to; ACMERoots is a PEM file that
+	// proves the authority's own certificate, where the system's do not.
+	ACMECA    string `env:"SWINGBRIDGE_ACME_CA"`
+	ACMEEmail string `env:"SWINGBRIDGE_ACME_EMAIL"`
+	ACMERoots string `env:"SWINGBRIDGE_ACME_ROOTS"`
+	// HTTP3 serves HTTP/3 too, on the UDP port of HTTPS.
+	HTTP3 bool `env:"SWINGBRIDGE_HTTP3" envDefault:"true"`
+	// TrustedProxies are the addresses and ranges, separated by commas, whose
+	// X-Forwarded-* headers are believed.
+	TrustedProxies string `env:"SWINGBRIDGE_TRUSTED_PROXIES"`
 	// DockerHost, DockerCertPath and DockerTLSVerify are Docker's own.
 	DockerHost      string `env:"DOCKER_HOST"`
 	DockerCertPath  string `env:"DOCKER_CERT_PATH"`
 	DockerTLSVerify string `env:"DOCKER_TLS_VERIFY"`
 
-	pool netip.Prefix
+	pool    netip.Prefix
+	trusted []netip.Prefix
 }
 
 // secretNames are the settings that may also be given as NAME_FILE.
@@ -177,7 +189,7 @@ func (c *Config) check() (err error) {
 	if c.DatabaseURL != "" {
 		return errors.New("SWINGBRIDGE_DATABASE_URL: this version keeps its records in SQLite only: unset it")
 	}
-	if err := c.checkAddresses(); err != nil {
+	if err := errors.Join(c.checkAddresses(), c.checkFront()); err != nil {
 		return err
 	}
 	if block, _ := pem.Decode([]byte(c.GitHubAppKey)); c.GitHubAppKey != "" && block == nil {
@@ -189,6 +201,7 @@ func (c *Config) check() (err error) {
 	for _, u := range []struct{ name, value string }{
 		{"SWINGBRIDGE_URL", c.URL}, {"SWINGBRIDGE_PUBLIC_URL", c.PublicURL},
 		{"SWINGBRIDGE_GITHUB_API_URL", c.GitHubAPIURL}, {"SWINGBRIDGE_GITHUB_CLONE_URL", c.GitHubCloneURL},
+		{"SWINGBRIDGE_ACME_CA", c.ACMECA},
 	} {
 		if err := checkURL(u.name, u.value); err != nil {
 			return err
@@ -216,6 +229,30 @@ func (c *Config) checkAddresses() error {
 	}
 	if c.HTTP == "" && c.HTTPS == "" {
 		return errors.New("SWINGBRIDGE_HTTP and SWINGBRIDGE_HTTPS are both empty: visitors need one of them")
+	}
+	return nil
+}
+
+// checkFront looks at how visitors are met.
+func (c *Config) checkFront() error {
+	c.trusted = nil
+	for _, text := range strings.FieldsFunc(c.TrustedProxies, func(r rune) bool { return r == ',' || r == ' ' }) {
+		prefix, err := netip.ParsePrefix(text)
+		if addr, aerr := netip.ParseAddr(text); aerr == nil {
+			prefix, err = addr.Prefix(addr.BitLen())
+		}
+		if err != nil {
+			return fmt.Errorf("SWINGBRIDGE_TRUSTED_PROXIES %q: write addresses or ranges such as 10.0.0.0/8, with commas in between", text)
+		}
+		c.trusted = append(c.trusted, prefix.Masked())
+	}
+	if c.TLSInternal && c.ACMECA != "" {
+		return errors.New("SWINGBRIDGE_TLS_INTERNAL and SWINGBRIDGE_ACME_CA are both set: certificates come from one of them")
+	}
+	if c.ACMERoots != "" {
+		if _, err := os.Stat(c.ACMERoots); err != nil {
+			return fmt.Errorf("SWINGBRIDGE_ACME_ROOTS: %w", err)
+		}
 	}
 	return nil
 }

@@ -20,6 +20,10 @@ const settingsHelp = `Settings (environment; a secret also as NAME_FILE):
   SWINGBRIDGE_LISTEN               UI, API, webhooks (127.0.0.1:8080)
   SWINGBRIDGE_HTTP, _HTTPS         visitors (:80, :443); empty HTTPS means no TLS
   SWINGBRIDGE_TLS_INTERNAL         certificates of an own authority, for LANs (false)
+  SWINGBRIDGE_ACME_CA, _EMAIL      another authority by its directory URL (Let's Encrypt)
+  SWINGBRIDGE_ACME_ROOTS           PEM file that proves that authority
+  SWINGBRIDGE_HTTP3                HTTP/3 on the UDP port of HTTPS (true)
+  SWINGBRIDGE_TRUSTED_PROXIES      whose X-Forwarded-* are believed: ranges, commas
   SWINGBRIDGE_PROXY                unix:PATH of a "swingbridge proxy" (in process)
   SWINGBRIDGE_URL, _TOKEN          where a command finds the server, and who it is
   SWINGBRIDGE_PUBLIC_URL           base of links given to GitHub
@@ -81,7 +85,14 @@ func runProxy(ctx context.Context, cfg Config, log *slog.Logger) error {
 }
 
 func newProxy(cfg Config, log *slog.Logger) (*proxy.Proxy, error) {
-	o := proxy.Options{HTTP: cfg.HTTP, HTTPS: cfg.HTTPS, DataDir: cfg.Data, Internal: cfg.TLSInternal, Logger: log}
+	o := proxy.Options{
+		HTTP: cfg.HTTP, HTTPS: cfg.HTTPS, DataDir: cfg.Data, Internal: cfg.TLSInternal, Logger: log,
+		ACME:    proxy.ACME{CA: cfg.ACMECA, Email: cfg.ACMEEmail},
+		NoHTTP3: !cfg.HTTP3, TrustedProxies: cfg.trusted,
+	}
+	if cfg.ACMERoots != "" {
+		o.ACME.Roots = []string{cfg.ACMERoots}
+	}
 	if host := hostOf(cfg.PublicURL); host != "" {
 		o.ControlPlane.Host, o.ControlPlane.Dial = host, dialable(cfg.Listen)
 	}

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/swingbridge/swingbridge/pipeline"
@@ -32,8 +31,8 @@ type visit struct {
 	resent bool      // sent again after it may have reached a target
 	waits  time.Time // since when, zero if it did not have to
 
-	broke  atomic.Bool // the visitor ceased to send the body
-	stream ender       // what is open on the target, if it is a stream
+	upload *upload // the request's body, nil without one
+	stream ender   // what is open on the target, if it is a stream
 }
 
 // enter finds the route for the request and counts it as in flight. Where the

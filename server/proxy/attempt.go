@@ -64,9 +64,6 @@ func (v *visit) outgoing(r *http.Request) (*http.Request, *net.Conn) {
 	if own := v.route.own; own != "" {
 		r.Host = own // X-Forwarded-Host has what the visitor asked for
 	}
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &upload{ReadCloser: r.Body, visit: v}
-	}
 	if len(r.Header["Upgrade"]) == 0 {
 		return r, nil
 	}
@@ -79,21 +76,6 @@ func copied(r *http.Request) *http.Request {
 	out, url := r.WithContext(r.Context()), *r.URL
 	out.URL = &url
 	return out
-}
-
-// upload is a request's body that remembers whether the visitor ceased to send.
-type upload struct {
-	io.ReadCloser
-	visit *visit
-}
-
-// Read implements io.Reader.
-func (u *upload) Read(p []byte) (int, error) {
-	n, err := u.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		u.visit.broke.Store(true)
-	}
-	return n, err
 }
 
 // choose takes the least busy target that was not tried yet.
@@ -109,7 +91,7 @@ func (v *visit) choose(again bool) {
 func (v *visit) failed(ctx context.Context, err error, again bool) bool {
 	t := v.target
 	v.leaveTarget()
-	if ctx.Err() != nil || v.broke.Load() {
+	if ctx.Err() != nil || v.fault() != nil {
 		return false // it was the visitor
 	}
 	if v.waits.IsZero() { // later attempts would make one bad moment look like many

@@ -24,6 +24,10 @@ const (
 	// may be silent for hours, an upload may take as long as it moves.
 	stall = 2 * time.Minute
 
+	// From the first byte of a request's head, or of a handshake, to its last:
+	// a first certificate comes within.
+	headerTimeout = 30 * time.Second
+
 	// Connections to a target are kept for less than any common app server
 	// keeps its own side (gunicorn 2 s, uvicorn and Node 5 s): a POST sent on
 	// a connection that the app closes at that moment cannot be repeated.
@@ -32,6 +36,9 @@ const (
 	dialTimeout = 5 * time.Second
 	dialOthers  = time.Second // where another target could be dialed instead
 )
+
+// limits bound how long visitors may take.
+type limits struct{ header, stall time.Duration }
 
 // rootConfig is the configuration without its apps.
 func (p *Proxy) rootConfig() object {
@@ -55,7 +62,7 @@ func (p *Proxy) appsConfig() (caddy.ModuleMap, error) {
 		servers["http"] = p.server(p.id, p.http, list{"h1"})
 	}
 	if p.https != nil {
-		https := p.server(p.id+tlsSuffix, p.https, list{"h1", "h2"})
+		https := p.server(p.id+tlsSuffix, p.https, p.protocols())
 		https["tls_connection_policies"] = list{object{}}
 		servers["https"] = https
 	}
@@ -89,10 +96,14 @@ func (p *Proxy) server(host string, l *listener, protocols list) object {
 		"protocols": protocols,
 		// Certificates are had on demand and redirects made in serve, both
 		// from the table; Caddy's automation knows only its configuration.
-		"automatic_https":    object{"disable": true},
-		"max_header_bytes":   maxHeader,
-		"read_idle_timeout":  stall.String(),
-		"write_idle_timeout": stall.String(),
+		"automatic_https":     object{"disable": true},
+		"max_header_bytes":    maxHeader,
+		"read_header_timeout": p.o.limits.header.String(),
+		"read_idle_timeout":   p.o.limits.stall.String(),
+		"write_idle_timeout":  p.o.limits.stall.String(),
+		// A request that came before the handshake's end can be played again
+		// by whoever saw it.
+		"allow_0rtt": false,
 		"routes": list{object{"handle": list{
 			object{"handler": "swingbridge_route", "proxy": p.id},
 			compress(),

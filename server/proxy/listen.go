@@ -30,6 +30,7 @@ func (p *Proxy) listen(ctx context.Context) (err error) {
 		p.stopListening()
 		return fmt.Errorf("listen on SWINGBRIDGE_HTTPS: %w", err)
 	}
+	p.listenQUIC(ctx)
 	return nil
 }
 
@@ -100,6 +101,7 @@ func (l *listener) portSuffix() string {
 type conns struct {
 	mu     sync.Mutex
 	open   map[*conn]struct{}
+	loose  int           // requests over QUIC
 	closed chan struct{} // holds one if a connection was closed since it was read
 }
 
@@ -123,17 +125,22 @@ func (c *conn) Close() error {
 	c.conns.mu.Lock()
 	delete(c.conns.open, c)
 	c.conns.mu.Unlock()
+	c.conns.tell()
+	return c.TCPConn.Close()
+}
+
+// tell wakes who waits for connections to close.
+func (s *conns) tell() {
 	select {
-	case c.conns.closed <- struct{}{}:
+	case s.closed <- struct{}{}:
 	default:
 	}
-	return c.TCPConn.Close()
 }
 
 func (s *conns) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.open)
+	return len(s.open) + s.loose
 }
 
 // wait returns nil once no connection is open.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -39,10 +40,14 @@ type Options struct {
 	// believed. From anyone else they are replaced.
 	TrustedProxies []netip.Prefix
 
+	NoHTTP3 bool // HTTP/3 needs the HTTPS port as UDP too
+
 	AccessLog bool          // one line per request to Logger
 	Grace     time.Duration // longest drain when Run ends; 0 is 20 s
 	Logger    *slog.Logger
 	Now       func() time.Time
+
+	limits limits // replaced in tests
 }
 
 // ControlPlane says where the pages, the API and the webhooks are.
@@ -74,6 +79,7 @@ type Proxy struct {
 	save    func(t *table) error // durable when it returns; replaced in tests
 
 	http, https *listener
+	quic        *net.UDPConn // nil: no HTTP/3
 	conns       conns
 	draining    atomic.Bool
 	unrouted    atomic.Uint64 // requests for a host or path nobody has
@@ -136,6 +142,9 @@ func (o *Options) check() error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.limits == (limits{}) {
+		o.limits = limits{header: headerTimeout, stall: stall}
+	}
 	return nil
 }
 
@@ -193,11 +202,13 @@ func (p *Proxy) Run(ctx context.Context) (err error) {
 	engine, err := startCaddy(p)
 	if err != nil {
 		p.stopListening()
+		p.stopQUIC()
 		return err
 	}
 	p.log.Info("proxy serves", "http", p.http.address(), "https", p.https.address(), "apps", len(p.table.Load().apps))
 	close(p.started)
 	<-ctx.Done()
 	p.drain(engine)
+	p.stopQUIC()
 	return nil
 }

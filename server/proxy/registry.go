@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // listenNetwork is the name under which Caddy asks for our listeners.
@@ -70,6 +71,8 @@ func registerModules() {
 	caddy.RegisterModule(logModule{})
 	caddy.RegisterModule(compressModule{})
 	caddy.RegisterNetwork(listenNetwork, handListener)
+	caddy.RegisterNetwork(quicNetwork, handPackets)
+	caddyhttp.RegisterNetworkHTTP3(listenNetwork, quicNetwork)
 }
 
 // handListener gives Caddy a listener that we opened. Caddy's own would be

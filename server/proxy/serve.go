@@ -34,6 +34,9 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 		p.toHTTPS(w, r, v)
 		return nil
 	}
+	if r.ProtoMajor == 3 {
+		defer p.conns.begin()()
+	}
 	refusal := v.enter(r.Context())
 	defer v.done()
 	if v.route == nil {
@@ -47,6 +50,8 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	m := &meter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, visit: v}
 	if refusal != nil {
 		m.refuse(r, refusal)
+	} else if !v.bound(w, r) {
+		m.refuse(r, tooLarge(v.host, v.route.entry.Front.MaxBody))
 	} else {
 		caddyhttp.SetVar(r.Context(), visitKey, v)
 		if err := next.ServeHTTP(m, r); err != nil {
@@ -73,8 +78,8 @@ func (p *Proxy) failed(v *visit, err error) *page {
 	if errors.As(err, &lost) {
 		return lost.page
 	}
-	if v.broke.Load() {
-		return left()
+	if v.fault() != nil {
+		return v.faulty()
 	}
 	var status caddyhttp.HandlerError
 	if !errors.As(err, &status) || status.StatusCode < 500 {
@@ -134,6 +139,7 @@ func (v *visit) begun(status int, refusal *page, header http.Header) {
 // names the deployment to the prover. It runs after the target has answered,
 // so the name is proof.
 func (m *meter) WriteHeader(status int) {
+	status = m.visit.status(status)
 	header := m.Header()
 	for name := range header {
 		if strings.HasPrefix(name, internalPrefix) {
