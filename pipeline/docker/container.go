@@ -59,16 +59,22 @@ func (e *Engine) Ensure(ctx context.Context, o pipeline.ContainerOrder) (pipelin
 	return e.describe(found), fmt.Errorf("%s is there, but how far it got is not known: %w", s.Name, err)
 }
 
-// ensure looks, creates and connects until the container is there.
+// ensure creates, looks and connects until the container is there. It creates
+// first: the name is hardly ever in use, and the engine says so if it is.
 func (e *Engine) ensure(ctx context.Context, s spec) (pipeline.Container, error) {
-	var last error
 	for range lookFor / lookEvery {
+		id, err := e.create(ctx, s)
+		switch {
+		case err == nil && id != "":
+			return e.connect(ctx, id, s)
+		case err != nil && !cerrdefs.IsConflict(err):
+			return pipeline.Container{}, said(err, "create %s", s.Name)
+		}
 		there, err := e.api.ContainerInspect(ctx, s.Name)
 		switch {
-		case cerrdefs.IsNotFound(err):
-			last = e.create(ctx, s)
-			if last != nil && !cerrdefs.IsConflict(last) {
-				return pipeline.Container{}, said(last, "create %s", s.Name)
+		case cerrdefs.IsNotFound(err): // in use a moment ago, not to be seen now: it comes or goes
+			if err := pause(ctx, lookEvery); err != nil {
+				return pipeline.Container{}, fmt.Errorf("create %s: %w", s.Name, err)
 			}
 		case err != nil:
 			return pipeline.Container{}, said(err, "look at %s", s.Name)
@@ -79,34 +85,30 @@ func (e *Engine) ensure(ctx context.Context, s spec) (pipeline.Container, error)
 				return pipeline.Container{}, err
 			}
 		}
-		if last != nil { // in use a moment ago, not to be seen now: it comes or goes
-			if err := pause(ctx, lookEvery); err != nil {
-				return pipeline.Container{}, fmt.Errorf("create %s: %w", s.Name, err)
-			}
-		}
 	}
 	return pipeline.Container{}, conflict(errors.New("somebody else makes and removes it"), "create %s", s.Name)
 }
 
-// create gives the engine the order. Where no answer came, it is there or not
-// as the engine says when asked again.
-func (e *Engine) create(ctx context.Context, s spec) error {
+// create gives the engine the order and returns the container's ID. Where no
+// answer came, it is there or not as the engine says when asked again; then the
+// ID is empty.
+func (e *Engine) create(ctx context.Context, s spec) (string, error) {
 	var net *network.NetworkingConfig
 	if s.First.Network != "" {
 		net = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
 			s.First.Network: s.First.endpoint(),
 		}}
 	}
-	_, err := e.api.ContainerCreate(ctx, s.Config, s.Host, net, nil, s.Name)
+	made, err := e.api.ContainerCreate(ctx, s.Config, s.Host, net, nil, s.Name)
 	if err == nil || answered(err) || ctx.Err() != nil {
-		return err
+		return made.ID, err
 	}
 	look, cancel := context.WithTimeout(ctx, lookFor)
 	defer cancel()
 	if _, lookErr := e.appears(look, s.Name); lookErr != nil {
-		return err
+		return "", err
 	}
-	return nil
+	return "", nil
 }
 
 // appears waits until a container of that name is there, or ctx ends.
@@ -133,15 +135,24 @@ func (e *Engine) sameOrder(c container.InspectResponse, s spec) bool {
 // come between creating and connecting.
 func (e *Engine) complete(ctx context.Context, there container.InspectResponse, s spec) (pipeline.Container, error) {
 	if s.Second.Network != "" && there.NetworkSettings.Networks[s.Second.Network] == nil {
-		err := e.api.NetworkConnect(ctx, s.Second.Network, there.ID, s.Second.endpoint())
-		again, lookErr := e.api.ContainerInspect(ctx, there.ID)
-		switch {
-		case lookErr != nil:
-			return pipeline.Container{}, said(lookErr, "look at %s", s.Name)
-		case err != nil && again.NetworkSettings.Networks[s.Second.Network] == nil:
-			return e.describe(again), said(err, "connect %s to network %s", s.Name, s.Second.Network)
-		}
-		there = again
+		return e.connect(ctx, there.ID, s)
+	}
+	return e.describe(there), nil
+}
+
+// connect puts the container on its second network, if it has one, and looks
+// at what came of it.
+func (e *Engine) connect(ctx context.Context, id string, s spec) (pipeline.Container, error) {
+	var err error
+	if s.Second.Network != "" {
+		err = e.api.NetworkConnect(ctx, s.Second.Network, id, s.Second.endpoint())
+	}
+	there, lookErr := e.mine(ctx, id)
+	switch {
+	case lookErr != nil:
+		return pipeline.Container{}, lookErr
+	case err != nil && there.NetworkSettings.Networks[s.Second.Network] == nil:
+		return e.describe(there), said(err, "connect %s to network %s", s.Name, s.Second.Network)
 	}
 	return e.describe(there), nil
 }

@@ -8,7 +8,10 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"path"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -178,6 +181,42 @@ func TestEnsureAndStart_LostAnswersAreFoundOut(t *testing.T) {
 	}
 	if now := w.inspect(c.ID); !now.Running {
 		t.Errorf("%+v", now)
+	}
+}
+
+// What the engine does for us while an app starts is taken from the app.
+func TestEnsureAndStart_AskTheEngineNoMoreThanNeeded(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.networks()
+	var mu sync.Mutex
+	var calls []string
+	counted, err := New(t.Context(), Options{
+		Installation: w.installation, Labels: w.extra,
+		Host: behind(t, func(r *http.Request) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			if r.Method != http.MethodHead { // agreeing on a version
+				calls = append(calls, r.Method+" "+path.Base(r.URL.Path))
+			}
+			return false
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer counted.Close()
+	c, err := counted.Ensure(t.Context(), w.order("d1", 10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(counted.Start(t.Context(), c.ID), counted.SetRestart(t.Context(), c.ID, true)); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []string{"POST create", "POST connect", "GET json", "POST start", "POST update"}; !slices.Equal(calls, want) {
+		t.Errorf("asked %v, want %v", calls, want)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/docker/docker/client"
@@ -41,7 +42,8 @@ type Engine struct {
 	configFile   string
 	log          *slog.Logger
 	extra        map[string]string
-	local        bool // the engine's processes are this machine's
+	local        bool     // the engine's processes are this machine's
+	own          sync.Map // IDs of containers that are known to have been made here, see check
 }
 
 // Info is what people and checks want to know about the engine.

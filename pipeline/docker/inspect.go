@@ -71,7 +71,18 @@ func (e *Engine) mine(ctx context.Context, id string) (container.InspectResponse
 	if !e.owns(c) {
 		return c, refused("container %s is not this installation's", id)
 	}
+	e.own.Store(c.ID, true)
 	return c, nil
+}
+
+// check refuses a container that was not made here. An ID is never given twice
+// and labels never change: one that was ours need not be looked at again.
+func (e *Engine) check(ctx context.Context, id string) error {
+	if _, known := e.own.Load(id); known {
+		return nil
+	}
+	_, err := e.mine(ctx, id)
+	return err
 }
 
 func (e *Engine) owns(c container.InspectResponse) bool {

@@ -25,7 +25,7 @@ func (e *Engine) Start(ctx context.Context, id string) error {
 	}
 	long, cancel := outlive(ctx)
 	defer cancel()
-	if _, err := e.mine(long, id); err != nil {
+	if err := e.check(long, id); err != nil {
 		return err
 	}
 	err := e.api.ContainerStart(long, id, container.StartOptions{})
@@ -49,7 +49,7 @@ func (e *Engine) Start(ctx context.Context, id string) error {
 // refuses in the moments in which a container that keeps ending is between two
 // lives; those are waited out.
 func (e *Engine) SetRestart(ctx context.Context, id string, always bool) error {
-	if _, err := e.mine(ctx, id); err != nil {
+	if err := e.check(ctx, id); err != nil {
 		return err
 	}
 	policy := container.RestartPolicyDisabled
@@ -71,7 +71,7 @@ func (e *Engine) SetRestart(ctx context.Context, id string, always bool) error {
 // were fixed when it was made: API 1.41 ignores a signal given here. Gone is
 // well.
 func (e *Engine) Stop(ctx context.Context, id string) error {
-	_, err := e.mine(ctx, id)
+	err := e.check(ctx, id)
 	if errors.Is(err, pipeline.ErrNotFound) {
 		return nil
 	}
@@ -93,7 +93,7 @@ func (e *Engine) Remove(ctx context.Context, id string) error {
 	}
 	long, cancel := outlive(ctx)
 	defer cancel()
-	_, err := e.mine(long, id)
+	err := e.check(long, id)
 	if errors.Is(err, pipeline.ErrNotFound) {
 		return nil
 	}
@@ -103,6 +103,7 @@ func (e *Engine) Remove(ctx context.Context, id string) error {
 	err = e.api.ContainerRemove(long, id, container.RemoveOptions{Force: true, RemoveVolumes: false})
 	switch {
 	case err == nil, cerrdefs.IsNotFound(err):
+		e.own.Delete(id)
 		return nil
 	case cerrdefs.IsConflict(err): // being removed already
 		return e.gone(long, id)
