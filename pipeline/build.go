@@ -6,12 +6,33 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
-// build makes the images that are missing and stores the release.
+// build makes the images that are missing and, beside that, the app's network.
+// Where the build fails the network stays: it is the app's, not the attempt's.
 func (x *run) build(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var network sync.WaitGroup
+	var noNetwork error
+	network.Go(func() {
+		if noNetwork = x.ensureNetwork(ctx); noNetwork != nil {
+			cancel(noNetwork)
+		}
+	})
+	seen, err := x.images(ctx)
+	network.Wait()
+	if noNetwork != nil {
+		return "", noNetwork
+	}
+	return seen, err
+}
+
+// images makes the images that are missing; with them the release is known.
+func (x *run) images(ctx context.Context) (string, error) {
 	if x.dep.Trigger == Rollback {
 		return "", x.imagesThere(ctx)
 	}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -11,14 +12,10 @@ import (
 // start creates and starts the containers of the idle color. Whatever has the
 // same name from an interrupted attempt is looked at, not guessed about.
 func (x *run) start(ctx context.Context) (string, error) {
-	network, err := EnsureAppNetwork(ctx, x.Runner, x.app)
-	if err != nil {
-		return "", err
-	}
 	x.containers = nil
 	for _, svc := range x.rel.Stack.Services {
 		for replica := range max(svc.Replicas, 1) {
-			c, err := x.startOne(ctx, svc, replica, network)
+			c, err := x.startOne(ctx, svc, replica)
 			if err != nil {
 				return "", fmt.Errorf("service %s: %w", svc.Name, err)
 			}
@@ -28,15 +25,24 @@ func (x *run) start(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d container(s) on %s", len(x.containers), x.dep.Color), nil
 }
 
-func (x *run) startOne(ctx context.Context, svc stack.Service, replica int, network string) (Container, error) {
+func (x *run) startOne(ctx context.Context, svc stack.Service, replica int) (Container, error) {
 	addr, err := x.Ledger.Reserve(ctx, x.dep.ID, svc.Name, replica)
 	if err != nil {
 		return Container{}, fmt.Errorf("reserve an address: %w", err)
 	}
-	c, err := x.Engine.Ensure(ctx, ContainerOrder{
+	order := ContainerOrder{
 		Owner: x.owner(svc.Name), Image: x.rel.Images[svc.Name], Service: svc, Volumes: x.rel.Stack.Volumes,
-		Edge: Attachment{Network: x.Edge, Address: addr}, App: network, Replica: replica,
-	})
+		Edge: Attachment{Network: x.Edge, Address: addr}, App: x.AppNetwork(x.app), Replica: replica,
+	}
+	c, err := x.Engine.Ensure(ctx, order)
+	if errors.Is(err, ErrNotFound) {
+		// The network was made beside the build, and somebody may have pruned it
+		// since: nothing was on it.
+		if err := x.ensureNetwork(ctx); err != nil {
+			return Container{}, err
+		}
+		c, err = x.Engine.Ensure(ctx, order)
+	}
 	if err != nil {
 		return Container{}, fmt.Errorf("create container: %w", err)
 	}
@@ -49,26 +55,26 @@ func (x *run) startOne(ctx context.Context, svc stack.Service, replica int, netw
 	return c, nil
 }
 
-// EnsureAppNetwork makes the app's own network, out of our subnets and beside
-// all that are in use, and returns its name.
-func EnsureAppNetwork(ctx context.Context, r *Runner, app App) (string, error) {
-	name := r.AppNetwork(app)
-	used, err := r.Engine.Subnets(ctx)
+// ensureNetwork makes the app's own network, out of our subnets and beside all
+// that are in use.
+func (x *run) ensureNetwork(ctx context.Context) error {
+	name := x.AppNetwork(x.app)
+	used, err := x.Engine.Subnets(ctx)
 	if err != nil {
-		return "", fmt.Errorf("list networks: %w", err)
+		return fmt.Errorf("list networks: %w", err)
 	}
-	subnet, err := r.Ledger.AppSubnet(ctx, app.ID, beside(name, used))
+	subnet, err := x.Ledger.AppSubnet(ctx, x.app.ID, beside(name, used))
 	if err != nil {
-		return "", fmt.Errorf("choose a subnet: %w", err)
+		return fmt.Errorf("choose a subnet: %w", err)
 	}
 	n := Network{
-		Name: name, AppID: app.ID, App: app.Name, Subnet: subnet,
+		Name: name, AppID: x.app.ID, App: x.app.Name, Subnet: subnet,
 		Gateway: subnet.Addr().Next(), Range: subnet,
 	}
-	if err := r.Engine.EnsureNetwork(ctx, n); err != nil {
-		return "", fmt.Errorf("make network %s: %w", name, err)
+	if err := x.Engine.EnsureNetwork(ctx, n); err != nil {
+		return fmt.Errorf("make network %s: %w", name, err)
 	}
-	return name, nil
+	return nil
 }
 
 // beside lists what others have than the network of that name. Where it is

@@ -18,6 +18,7 @@ import (
 // Behavior is how containers of a commit behave.
 type Behavior struct {
 	BuildError error
+	BuildTime  time.Duration // how long the build takes
 	ExitCode   int           // with ExitAfter > 0: how it ends
 	ExitAfter  time.Duration // since its start; 0: it runs on
 	Status     int           // of its answers, default 200
@@ -72,6 +73,16 @@ func (e *Engine) Build(ctx context.Context, b pipeline.BuildOrder, log io.Writer
 		return "", false, err
 	}
 	_, _ = fmt.Fprintf(log, "building %s\n", b.Owner.Service)
+	e.w.mu.Lock()
+	takes := e.apps[b.Owner.Commit].BuildTime
+	e.w.mu.Unlock()
+	if takes > 0 {
+		select {
+		case <-ctx.Done():
+			return "", false, ctx.Err()
+		case <-time.After(takes):
+		}
+	}
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
 	if err := e.apps[b.Owner.Commit].BuildError; err != nil {
@@ -135,7 +146,11 @@ func (e *Engine) Ensure(ctx context.Context, o pipeline.ContainerOrder) (pipelin
 		}
 		e.containers[name] = c
 	}
+	_, network := e.networks[o.App]
 	e.w.mu.Unlock()
+	if o.App != "" && !network { // made, but not connected
+		return c.Container, fmt.Errorf("connect %s to network %s: %w", name, o.App, pipeline.ErrNotFound)
+	}
 	return c.Container, e.w.ask("engine.Ensure", true)
 }
 
