@@ -5,6 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,34 +28,36 @@ type throughput struct {
 func compareCommand(ctx context.Context, args []string, out io.Writer) error {
 	f := flag.NewFlagSet("compare", flag.ContinueOnError)
 	t := throughput{host: ownHost}
-	address := f.String("visitors", "", "address of the proxy")
-	plain := f.String("plain", "", "address of the plain proxy")
-	what := f.String("what", "throughput", "name of the figures")
+	address, pid := f.String("visitors", "", "address of the proxy"), f.Int("pid", 0, "its process")
+	plain, plainPID := f.String("plain", "", "address of the plain proxy"), f.Int("plain-pid", 0, "its process")
+	what := f.String("what", "", "what follows the names of the figures")
 	rounds := f.Int("rounds", 8, "counted rounds")
 	f.IntVar(&t.visitors, "connections", 32, "connections")
 	f.DurationVar(&t.lasts, "for", 2*time.Second, "time of one round of each")
 	if err := parse(f, args); err != nil {
 		return err
 	}
-	at := [2]string{*address, *plain}
-	var rates [2][]float64
+	at, pids := [2]string{*address, *plain}, [2]int{*pid, *plainPID}
+	var rates, costs [2][]float64
 	for round := range *rounds + 1 {
-		var rate [2]float64
 		for k := range at {
 			who := (k + round) % 2
-			var err error
-			if rate[who], err = t.measure(ctx, at[who]); err != nil {
+			rate, cost, err := t.measure(ctx, at[who], pids[who])
+			if err != nil {
 				return fmt.Errorf("%s: %w", at[who], err)
 			}
-		}
-		if round > 0 { // the first one warms up
-			rates[0], rates[1] = append(rates[0], rate[0]), append(rates[1], rate[1])
+			if round > 0 { // the first one warms up
+				rates[who], costs[who] = append(rates[who], rate), append(costs[who], cost)
+			}
 		}
 	}
 	for _, row := range []figure.Row{
-		{What: *what, Unit: "/s", Runs: rates[0]},
-		{What: *what + ", plain ReverseProxy", Unit: "/s", Runs: rates[1]},
-		{What: *what + " ÷ plain ReverseProxy", Runs: figure.Ratios(rates[0], rates[1]), Goal: figure.AtLeast(0.95)},
+		{What: "throughput" + *what, Unit: "/s", Runs: rates[0]},
+		{What: "throughput, plain ReverseProxy", Unit: "/s", Runs: rates[1]},
+		{What: "throughput ÷ plain" + *what, Runs: figure.Ratios(rates[0], rates[1]), Goal: figure.AtLeast(0.95)},
+		{What: "CPU per request" + *what, Unit: "µs", Runs: costs[0]},
+		{What: "CPU per request, plain ReverseProxy", Unit: "µs", Runs: costs[1]},
+		{What: "CPU per request ÷ plain" + *what, Runs: figure.Ratios(costs[0], costs[1])},
 	} {
 		if err := row.Print(out); err != nil {
 			return err
@@ -61,14 +66,29 @@ func compareCommand(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
-// measure returns requests/s.
-func (t throughput) measure(ctx context.Context, address string) (float64, error) {
+// measure returns requests/s, and what one costs the process in µs of CPU.
+func (t throughput) measure(ctx context.Context, address string, pid int) (rate, cost float64, err error) {
+	used, err := cpuTime(pid)
+	if err != nil {
+		return 0, 0, err
+	}
+	begin := time.Now()
+	count, err := t.ask(ctx, address)
+	if err != nil {
+		return 0, 0, err
+	}
+	took := time.Since(begin).Seconds()
+	usedNow, err := cpuTime(pid)
+	return float64(count) / took, figure.US(usedNow-used) / float64(count), err
+}
+
+// ask has the visitors ask and counts the answers.
+func (t throughput) ask(ctx context.Context, address string) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.lasts)
 	defer cancel()
 	var count atomic.Int64
 	errs := make([]error, t.visitors)
 	var wg sync.WaitGroup
-	begin := time.Now()
 	for i := range t.visitors {
 		wg.Go(func() {
 			v := &visitor{address: address, host: t.host}
@@ -81,11 +101,30 @@ func (t throughput) measure(ctx context.Context, address string) (float64, error
 		})
 	}
 	wg.Wait()
-	took := time.Since(begin).Seconds()
 	for _, err := range errs {
 		if err != nil {
 			return 0, err
 		}
 	}
-	return float64(count.Load()) / took, nil
+	return count.Load(), nil
+}
+
+// cpuTime is what the process has used so far, in user and in kernel mode. See
+// proc(5): the fields after the name, which ends with the last parenthesis, are
+// counted from 3; 14 and 15 are ticks of 10 ms.
+func cpuTime(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	var sum int64
+	for _, field := range []int{14, 15} {
+		ticks, err := strconv.ParseInt(fields[field-3], 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read CPU time of process %d: %w", pid, err)
+		}
+		sum += ticks
+	}
+	return time.Duration(sum) * 10 * time.Millisecond, nil
 }

@@ -6,7 +6,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -173,9 +175,10 @@ func TestCompare_PrintsBothAndTheirRatio(t *testing.T) {
 	t.Parallel()
 	c := serveColors(t)
 	at := serve(t, plainProxy(c.own[0].String())).String()
+	self := strconv.Itoa(os.Getpid())
 	var out strings.Builder
-	err := run(t.Context(), []string{"compare", "-visitors", at, "-plain", at, "-rounds", "2", "-for", "50ms"}, &out)
-	if err != nil || strings.Count(out.String(), "\n") != 3 {
+	err := run(t.Context(), []string{"compare", "-visitors", at, "-plain", at, "-rounds", "2", "-for", "50ms", "-pid", self, "-plain-pid", self}, &out)
+	if err != nil || strings.Count(out.String(), "\n") != 6 {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 }
