@@ -207,6 +207,7 @@ func (p *Proxy) Run(ctx context.Context) (err error) {
 	}
 	p.log.Info("proxy serves", "http", p.http.address(), "https", p.https.address(), "apps", len(p.table.Load().apps))
 	close(p.started)
+	defer makeRoom()()
 	<-ctx.Done()
 	p.drain(engine)
 	p.stopQUIC()
