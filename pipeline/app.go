@@ -24,6 +24,7 @@ type App struct {
 	Paused  bool // automatic deployments wait
 
 	Redirects []stack.Redirect // hosts that only send their visitors elsewhere
+	Mode      Mode             // what an operator set; see Mode.At for whether it has ended
 
 	CreatedAt time.Time
 	UpdatedAt time.Time

@@ -14,7 +14,7 @@ type Current func(context.Context) ([]App, []Deployment, error)
 // Reconcile compares what the records say is live with what the engine runs
 // and the proxy's table holds, and mends the difference: live containers that
 // do not run are started, containers of no current deployment are ended, the
-// proxy is pointed at the live color. Deployments under way are left to their
+// proxy is pointed at the live color and given the app's mode. Deployments under way are left to their
 // own run. Errors concern single apps; all apps are looked at.
 func (r *Runner) Reconcile(ctx context.Context, current Current) error {
 	// Containers first: a deployment's state is written before its containers
@@ -41,6 +41,9 @@ func (r *Runner) Reconcile(ctx context.Context, current Current) error {
 	}
 	for _, a := range apps {
 		if err := r.point(ctx, a, active); err != nil {
+			errs = append(errs, fmt.Errorf("app %s: %w", a.Name, err))
+		}
+		if err := r.settleMode(ctx, a); err != nil {
 			errs = append(errs, fmt.Errorf("app %s: %w", a.Name, err))
 		}
 	}

@@ -48,7 +48,7 @@ func TestReconcile_TouchesNothingThatIsRight(t *testing.T) {
 		reconcile(t, w)
 		for _, call := range w.Calls()[before:] {
 			switch call {
-			case "engine.List", "proxy.Entry", "engine.Inspect", "ledger.Release":
+			case "engine.List", "proxy.Entry", "proxy.Mode", "engine.Inspect", "ledger.Release":
 			default:
 				t.Errorf("called %s", call)
 			}

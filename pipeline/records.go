@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"errors"
+	"fmt"
+	"regexp"
 	"time"
 )
 
@@ -72,6 +74,17 @@ type Token struct {
 	CreatedAt time.Time
 	RevokedAt time.Time
 	UsedAt    time.Time
+}
+
+// Validate reports what is wrong with a token's name or role.
+func (t Token) Validate() error {
+	if !regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`).MatchString(t.Name) {
+		return fmt.Errorf("%w token name %q: use 1 to 64 letters, digits, dots, dashes and underscores", ErrInvalid, t.Name)
+	}
+	if !t.Role.Includes(Viewer) {
+		return fmt.Errorf("%w role %q: say viewer, deployer or admin", ErrInvalid, t.Role)
+	}
+	return nil
 }
 
 // Session is a signed-in browser; only its hash is kept.

@@ -27,6 +27,7 @@ type Runner struct {
 	Engine Engine
 	Proxy  Proxy
 	Prover Prover
+	Modes  Modes
 	Ledger Ledger
 
 	Edge       string             // the network on which the proxy reaches containers

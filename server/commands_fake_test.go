@@ -91,6 +91,25 @@ func (m *memory) RemoveApp(_ context.Context, _ pipeline.Actor, name string) err
 	return err
 }
 
+func (m *memory) SetMode(_ context.Context, _ pipeline.Actor, name string, mode pipeline.Mode) (pipeline.ModeSet, error) {
+	defer m.lock()()
+	m.writes++
+	a, err := m.app(name)
+	if err != nil {
+		return pipeline.ModeSet{}, err
+	}
+	if err := mode.Validate(); err != nil {
+		return pipeline.ModeSet{}, err
+	}
+	i := slices.IndexFunc(m.apps, func(old pipeline.App) bool { return old.ID == a.ID })
+	m.apps[i].Mode = mode
+	set := pipeline.ModeSet{Mode: mode}
+	if name == "blog" {
+		set.Pending = "no visitors are sent to it yet"
+	}
+	return set, nil
+}
+
 func (m *memory) SetEnv(_ context.Context, _ pipeline.Actor, app, name, _ string) (int64, error) {
 	defer m.lock()()
 	m.writes++
@@ -154,4 +173,29 @@ func (m *memory) ServiceLog(ctx context.Context, app, service string, o pipeline
 func (m *memory) Plan(ctx context.Context, app, commit string) (pipeline.PlanSummary, error) {
 	_, err := m.AppByName(ctx, app)
 	return pipeline.PlanSummary{Commit: commit, Build: []string{"web from Dockerfile"}}, err
+}
+
+func (m *memory) CreateToken(_ context.Context, _ pipeline.Actor, name string, role pipeline.Role) (pipeline.Token, string, error) {
+	defer m.lock()()
+	m.writes++
+	t := pipeline.Token{ID: pipeline.NewID(m.now()), Name: name, Role: role, CreatedAt: m.now()}
+	for _, old := range m.tokens {
+		if old.Name == name {
+			return t, "", fmt.Errorf("token %q: %w", name, pipeline.ErrExists)
+		}
+	}
+	m.tokens = append(m.tokens, t)
+	return t, plainToken, nil
+}
+
+func (m *memory) RevokeToken(_ context.Context, _ pipeline.Actor, idOrName string) error {
+	defer m.lock()()
+	m.writes++
+	for i, t := range m.tokens {
+		if t.ID == idOrName || t.Name == idOrName {
+			m.tokens[i].RevokedAt = m.now()
+			return nil
+		}
+	}
+	return fmt.Errorf("token %q: %w", idOrName, pipeline.ErrNotFound)
 }

@@ -11,6 +11,11 @@ type Pages struct {
 	NewApp       http.HandlerFunc // GET /apps/new
 	AddApp       http.HandlerFunc // POST /apps
 	App          http.HandlerFunc // GET /apps/{app}
+	AppSettings  http.HandlerFunc // GET /apps/{app}/settings
+	ChangeApp    http.HandlerFunc // POST /apps/{app}/settings
+	SetMode      http.HandlerFunc // POST /apps/{app}/mode
+	SetEnv       http.HandlerFunc // POST /apps/{app}/env
+	UnsetEnv     http.HandlerFunc // POST /apps/{app}/env/{name}/unset
 	RedeployApp  http.HandlerFunc // POST /apps/{app}/redeploy
 	RollBackApp  http.HandlerFunc // POST /apps/{app}/rollback
 	Deployment   http.HandlerFunc // GET /deployments/{id}
@@ -25,6 +30,8 @@ type Pages struct {
 	Audit        http.HandlerFunc // GET /audit
 	Doctor       http.HandlerFunc // GET /doctor
 	Settings     http.HandlerFunc // GET /settings
+	CreateToken  http.HandlerFunc // POST /settings/tokens
+	RevokeToken  http.HandlerFunc // POST /settings/tokens/{token}/revoke
 	Login        http.HandlerFunc // GET /login
 	DoLogin      http.HandlerFunc // POST /login
 	Logout       http.HandlerFunc // POST /logout

@@ -3,7 +3,6 @@ package server_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"io"
 	"log/slog"
@@ -48,10 +47,6 @@ func setup(t *testing.T, change ...func(*server.Options)) *world {
 	a, err := api.New(api.Options{
 		Store: w.memory, Commands: w.memory, Logs: w.files,
 		Follow: api.FollowLogOf(w.files.Follow), Subscribe: api.SubscribeOf(w.bus.Subscribe),
-		NewToken: func() (string, []byte) {
-			hash := sha256.Sum256([]byte(plainToken))
-			return plainToken, hash[:]
-		},
 		Doctor: func(context.Context) []api.Check {
 			return []api.Check{{Name: "docker", OK: true, Message: "28.0"}, {Name: "disk", Message: "full", Fix: "prune"}}
 		},

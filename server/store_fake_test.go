@@ -116,38 +116,7 @@ func (m *memory) Audit(_ context.Context, p pipeline.Page) ([]pipeline.AuditEntr
 	return after(m.audit, p, func(e pipeline.AuditEntry) string { return e.ID }), m.broken
 }
 
-func (m *memory) AddAudit(_ context.Context, e pipeline.AuditEntry) error {
-	defer m.lock()()
-	m.writes++
-	m.audit = append([]pipeline.AuditEntry{e}, m.audit...)
-	return nil
-}
-
 func (m *memory) Tokens(context.Context) ([]pipeline.Token, error) {
 	defer m.lock()()
 	return slices.Clone(m.tokens), m.broken
-}
-
-func (m *memory) CreateToken(_ context.Context, t pipeline.Token) (pipeline.Token, error) {
-	defer m.lock()()
-	m.writes++
-	for _, old := range m.tokens {
-		if old.Name == t.Name {
-			return t, fmt.Errorf("token %q: %w", t.Name, pipeline.ErrExists)
-		}
-	}
-	m.tokens = append(m.tokens, t)
-	return t, nil
-}
-
-func (m *memory) RevokeToken(_ context.Context, idOrName string) error {
-	defer m.lock()()
-	m.writes++
-	for i, t := range m.tokens {
-		if t.ID == idOrName || t.Name == idOrName {
-			m.tokens[i].RevokedAt = m.now()
-			return nil
-		}
-	}
-	return fmt.Errorf("token %q: %w", idOrName, pipeline.ErrNotFound)
 }

@@ -70,7 +70,7 @@ func (f *appFlags) change(p *program, cmd *cobra.Command) (api.AppChange, error)
 		out.Paused = &f.paused
 	}
 	if given("overlay") {
-		text, err := p.readFile(f.overlay)
+		text, err := p.readFile("overlay", f.overlay)
 		if err != nil {
 			return out, err
 		}
@@ -109,7 +109,8 @@ func parsed[T any](flag string, texts []string, parse func(string) (T, error)) (
 	return out, nil
 }
 
-func (p *program) readFile(path string) (string, error) {
+// readFile reads the file that a flag names.
+func (p *program) readFile(flag, path string) (string, error) {
 	switch path {
 	case "":
 		return "", nil
@@ -119,7 +120,7 @@ func (p *program) readFile(path string) (string, error) {
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return "", usage("--overlay: %w", err)
+		return "", usage("--%s: %w", flag, err)
 	}
 	return string(text), nil
 }
@@ -205,6 +206,9 @@ func (p *program) withApp(ctx context.Context, ask func(context.Context, *client
 		}
 		if a.Overlay != "" {
 			fmt.Fprintf(p.out, "  overlay of %d bytes\n", len(a.Overlay))
+		}
+		if a.Mode.Kind != "serve" {
+			fmt.Fprintf(p.out, "  %s\n", modeWords(a.Mode))
 		}
 		if a.Paused {
 			fmt.Fprintln(p.out, "  paused: automatic deployments wait")

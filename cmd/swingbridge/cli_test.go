@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/server/api"
 	"github.com/swingbridge/swingbridge/server/api/client"
 )
 
@@ -64,6 +65,29 @@ func TestServe_HelpListsEverySetting(t *testing.T) {
 	}
 	if len(params) < 20 {
 		t.Errorf("only %d settings were looked for", len(params))
+	}
+}
+
+func TestExitCodes_TellFailureFromWhatAnOperatorEnded(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		state  pipeline.State
+		reason string
+		want   int
+	}{
+		{pipeline.Live, "", exitDone},
+		{pipeline.Retired, "", exitDone},
+		{pipeline.Failed, "web ended with exit code 1", exitDeployment},
+		{pipeline.Stuck, "", exitDeployment},
+		{pipeline.RolledBack, "web ended with exit code 1", exitDeployment},
+		{pipeline.RolledBack, pipeline.ErrCanceled.Error(), exitSuperseded},
+		{pipeline.RolledBack, pipeline.ErrRollBack.Error(), exitSuperseded},
+		{pipeline.Canceled, pipeline.ErrCanceled.Error(), exitSuperseded},
+		{pipeline.Superseded, "", exitSuperseded},
+	} {
+		if got := codeOf(api.Deployment{State: test.state, Reason: test.reason}); got != test.want {
+			t.Errorf("%s (%s): exit code %d, want %d", test.state, test.reason, got, test.want)
+		}
 	}
 }
 

@@ -86,7 +86,7 @@ func (p *program) started(ctx context.Context, c *client.Client, d api.Deploymen
 	if err := p.show(end, func() { fmt.Fprintf(p.out, "%s %s\n", end.ID, end.State) }); err != nil {
 		return err
 	}
-	if code := codeOf(end.State); code != exitDone {
+	if code := codeOf(end); code != exitDone {
 		text := fmt.Sprintf("%s of %s ended %s: %s", pipeline.Short(end.Commit), end.App, end.State, end.Reason)
 		return exitError{code: code, err: endError{state: end.State, text: text}}
 	}

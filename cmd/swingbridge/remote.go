@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/server/api"
 	"github.com/swingbridge/swingbridge/server/api/client"
 )
 
@@ -98,13 +99,18 @@ func ago(t time.Time) string {
 	return t.Local().Format(time.DateOnly)
 }
 
-// codeOf is the exit code that a deployment's end asks for.
-func codeOf(state pipeline.State) int {
-	switch state {
+// codeOf is the exit code that a deployment's end asks for. One that was watched
+// when an operator ended it is rolled back, but did not fail.
+func codeOf(d api.Deployment) int {
+	switch d.State {
 	case pipeline.Live, pipeline.Retired:
 		return exitDone
 	case pipeline.Superseded, pipeline.Canceled:
 		return exitSuperseded
+	case pipeline.RolledBack:
+		if d.Reason == pipeline.ErrCanceled.Error() || d.Reason == pipeline.ErrRollBack.Error() {
+			return exitSuperseded
+		}
 	}
 	return exitDeployment
 }

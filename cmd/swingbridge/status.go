@@ -91,6 +91,9 @@ func (p *program) printApp(s appStatus) {
 	for _, r := range s.App.Routes {
 		fmt.Fprintf(p.out, "  %s\n", r)
 	}
+	if s.App.Mode.Kind != "serve" {
+		fmt.Fprintf(p.out, "  %s\n", modeWords(s.App.Mode))
+	}
 	var rows [][]string
 	for _, v := range s.Services {
 		rows = append(rows, []string{v.Name, string(v.Color), pipeline.Short(v.Commit), v.Status, v.Health, fmt.Sprint(v.Restarts), ago(v.StartedAt)})

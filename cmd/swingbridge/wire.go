@@ -84,6 +84,7 @@ type plant struct {
 type dataPlane interface {
 	pipeline.Proxy
 	pipeline.Prover
+	pipeline.Modes
 	Stats(ctx context.Context) (proxy.Stats, error)
 }
 
@@ -225,14 +226,15 @@ func (p *plant) openPlane(context.Context) (err error) {
 
 func (p *plant) openRunner(context.Context) error {
 	p.runner = &pipeline.Runner{
-		Source: p.source, Engine: p.engine, Proxy: p.plane, Prover: p.plane, Ledger: ledger{p.store, p.logs, p.metrics},
+		Source: p.source, Engine: p.engine, Proxy: p.plane, Prover: p.plane, Modes: p.plane, Ledger: ledger{p.store, p.logs, p.metrics},
 		Edge: p.engine.EdgeName(), AppNetwork: func(a pipeline.App) string { return p.engine.AppNetwork(a.Name) },
 		Now: time.Now, Logger: p.log,
 	}
 	p.heads = &pipeline.HeadWatch{Source: p.source, Heads: p.store, Memory: p.store, Every: headsEvery, Logger: p.log}
 	p.commands = command.New(command.Options{
-		Apps: p.store, Deployments: p.store, Environments: p.store, Auditor: p.store, Jobs: p.queue, Replayer: replayer{p.store},
-		Source: p.source, Engine: p.engine, Proxy: p.plane,
+		Apps: p.store, Deployments: p.store, Environments: p.store, Tokens: p.store, Auditor: p.store, Jobs: p.queue, Replayer: replayer{p.store},
+		Source: p.source, Engine: p.engine, Proxy: p.plane, Modes: p.plane,
+		NewToken:     newToken,
 		RemoveThings: func(ctx context.Context, a pipeline.App) error { return p.engine.RemoveApp(ctx, a.ID) },
 		Added:        p.heads.Look, Now: time.Now, Logger: p.log,
 	})

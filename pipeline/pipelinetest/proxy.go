@@ -12,6 +12,7 @@ import (
 type Proxy struct {
 	w        *World
 	table    map[string]pipeline.Entry
+	modes    map[string]pipeline.Mode
 	inflight map[string]int
 	served   []string // deployments in the order in which visitors met them
 }
@@ -80,6 +81,7 @@ func (p *Proxy) Drop(ctx context.Context, appID string) error {
 	}
 	p.w.mu.Lock()
 	delete(p.table, appID)
+	delete(p.modes, appID)
 	p.w.mu.Unlock()
 	return p.w.ask("proxy.Drop", true)
 }
@@ -103,4 +105,34 @@ func (p *Proxy) Prove(ctx context.Context, e pipeline.Entry) error {
 		return fmt.Errorf("answered by %s, not by %s", at, e.Deployment)
 	}
 	return nil
+}
+
+// SetMode implements pipeline.Modes.
+func (p *Proxy) SetMode(ctx context.Context, appID string, m pipeline.Mode) error {
+	if err := p.w.call(ctx, "proxy.SetMode"); err != nil {
+		return err
+	}
+	p.w.mu.Lock()
+	_, ok := p.table[appID]
+	if ok {
+		p.modes[appID] = m
+	}
+	p.w.mu.Unlock()
+	if !ok {
+		return pipeline.ErrNotFound
+	}
+	return p.w.ask("proxy.SetMode", true)
+}
+
+// Mode implements pipeline.Modes: a mode that has ended is to serve.
+func (p *Proxy) Mode(ctx context.Context, appID string) (pipeline.Mode, error) {
+	if err := p.w.call(ctx, "proxy.Mode"); err != nil {
+		return pipeline.Mode{}, err
+	}
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	if _, ok := p.table[appID]; !ok {
+		return pipeline.Mode{}, pipeline.ErrNotFound
+	}
+	return p.modes[appID].At(time.Now()), nil
 }

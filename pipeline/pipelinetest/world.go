@@ -47,7 +47,7 @@ func New() *World {
 		w: w, images: map[string]string{}, containers: map[string]*container{},
 		networks: map[string]pipeline.Network{}, apps: map[string]Behavior{},
 	}
-	w.proxy = &Proxy{w: w, table: map[string]pipeline.Entry{}, inflight: map[string]int{}}
+	w.proxy = &Proxy{w: w, table: map[string]pipeline.Entry{}, modes: map[string]pipeline.Mode{}, inflight: map[string]int{}}
 	w.ledger = newLedger(w)
 	return w
 }
@@ -67,7 +67,7 @@ func (w *World) Ledger() *Ledger { return w.ledger }
 // Runner returns a run's view of the world.
 func (w *World) Runner() *pipeline.Runner {
 	return &pipeline.Runner{
-		Source: w.forge, Engine: w.engine, Proxy: w.proxy, Prover: w.proxy, Ledger: w.ledger,
+		Source: w.forge, Engine: w.engine, Proxy: w.proxy, Prover: w.proxy, Modes: w.proxy, Ledger: w.ledger,
 		Edge:       "edge",
 		AppNetwork: func(a pipeline.App) string { return "net-" + a.Name },
 		Now:        time.Now, Stopping: w.Stopping,

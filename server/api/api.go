@@ -14,13 +14,12 @@ type Options struct {
 	Store     Store
 	Commands  Commands
 	Logs      LogFiles
-	Follow    FollowLog                          // see FollowLogOf
-	Subscribe Subscribe                          // see SubscribeOf
-	NewToken  func() (plain string, hash []byte) // 256 random bits and their SHA-256
-	Doctor    func(ctx context.Context) []Check  // nil: no checks
-	Now       func() time.Time                   // nil: time.Now
-	Logger    *slog.Logger                       // nil: discards
-	Heartbeat time.Duration                      // between comments in an idle stream; 0: 15 s
+	Follow    FollowLog                         // see FollowLogOf
+	Subscribe Subscribe                         // see SubscribeOf
+	Doctor    func(ctx context.Context) []Check // nil: no checks
+	Now       func() time.Time                  // nil: time.Now
+	Logger    *slog.Logger                      // nil: discards
+	Heartbeat time.Duration                     // between comments in an idle stream; 0: 15 s
 }
 
 // API has a method for each call.
@@ -30,7 +29,6 @@ type API struct {
 	logs      LogFiles
 	follow    FollowLog
 	subscribe Subscribe
-	newToken  func() (string, []byte)
 	doctor    func(ctx context.Context) []Check
 	now       func() time.Time
 	logger    *slog.Logger
@@ -39,12 +37,12 @@ type API struct {
 
 // New checks that nothing is missing.
 func New(o Options) (*API, error) {
-	if o.Store == nil || o.Commands == nil || o.Logs == nil || o.Follow == nil || o.Subscribe == nil || o.NewToken == nil {
-		return nil, errors.New("api: store, commands, logs, follow, subscribe and new token are all needed")
+	if o.Store == nil || o.Commands == nil || o.Logs == nil || o.Follow == nil || o.Subscribe == nil {
+		return nil, errors.New("api: store, commands, logs, follow and subscribe are all needed")
 	}
 	a := &API{
 		store: o.Store, commands: o.Commands, logs: o.Logs, follow: o.Follow, subscribe: o.Subscribe,
-		newToken: o.NewToken, doctor: o.Doctor, now: o.Now, logger: o.Logger, heartbeat: o.Heartbeat,
+		doctor: o.Doctor, now: o.Now, logger: o.Logger, heartbeat: o.Heartbeat,
 	}
 	if a.doctor == nil {
 		a.doctor = func(context.Context) []Check { return nil }

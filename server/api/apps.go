@@ -27,7 +27,7 @@ func (a *API) ListApps(w http.ResponseWriter, r *http.Request) {
 		}
 		apps = apps[seen+1:]
 	}
-	list := List[App]{Items: mapped(apps[:min(len(apps), p.Limit)], appJSON)}
+	list := List[App]{Items: mapped(apps[:min(len(apps), p.Limit)], a.app)}
 	if len(apps) > p.Limit {
 		list.Next = apps[p.Limit-1].ID
 	}
@@ -47,7 +47,7 @@ func (a *API) CreateApp(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Location", "/api/v1/apps/"+app.Name)
-	a.write(w, r, http.StatusCreated, appJSON(app))
+	a.write(w, r, http.StatusCreated, a.app(app))
 }
 
 // GetApp is GET /apps/{app}.
@@ -57,7 +57,7 @@ func (a *API) GetApp(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	a.write(w, r, http.StatusOK, appJSON(app))
+	a.write(w, r, http.StatusOK, a.app(app))
 }
 
 // UpdateApp is PATCH /apps/{app}: what the body does not name stays.
@@ -76,7 +76,7 @@ func (a *API) UpdateApp(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	a.write(w, r, http.StatusOK, appJSON(app))
+	a.write(w, r, http.StatusOK, a.app(app))
 }
 
 // RemoveApp is DELETE /apps/{app}.
@@ -87,3 +87,5 @@ func (a *API) RemoveApp(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(http.StatusNoContent)
 }
+
+func (a *API) app(app pipeline.App) App { return appJSON(app, a.now()) }

@@ -8,13 +8,21 @@ import (
 
 // The functions here turn what the domain knows into what is told.
 
-func appJSON(app pipeline.App) App {
+func appJSON(app pipeline.App, now time.Time) App {
 	return App{
 		ID: app.ID, Name: app.Name, Repo: app.Repo, Branch: app.Branch,
 		Compose: filled(app.Compose), Overlay: app.Overlay, Routes: filled(app.Routes), Redirects: filled(app.Redirects),
-		Paused:    app.Paused,
+		Paused: app.Paused, Mode: modeJSON(app.Mode.At(now)),
 		CreatedAt: app.CreatedAt.UTC(), UpdatedAt: app.UpdatedAt.UTC(),
 	}
+}
+
+func modeJSON(m pipeline.Mode) Mode {
+	out := Mode{Kind: m.Kind.String(), Page: m.Page, Until: m.Until.UTC()}
+	if m.Wait != 0 {
+		out.Wait = m.Wait.String()
+	}
+	return out
 }
 
 // onto returns the app with the change made to it.

@@ -27,18 +27,14 @@ type Deployments interface {
 type History interface {
 	Deliveries(ctx context.Context, p pipeline.Page) ([]pipeline.Delivery, error)
 	Audit(ctx context.Context, p pipeline.Page) ([]pipeline.AuditEntry, error)
-	AddAudit(ctx context.Context, e pipeline.AuditEntry) error
 }
 
-// Tokens keeps API tokens, or rather their hashes.
+// Tokens reads what is known of API tokens.
 type Tokens interface {
 	Tokens(ctx context.Context) ([]pipeline.Token, error)
-	CreateToken(ctx context.Context, t pipeline.Token) (pipeline.Token, error)
-	RevokeToken(ctx context.Context, idOrName string) error
 }
 
-// Store is everything durable that the calls read. No call writes with it but
-// those about tokens.
+// Store is everything durable that the calls read. No call writes with it.
 type Store interface {
 	Apps
 	Deployments
@@ -59,12 +55,20 @@ type AppCommands interface {
 	CreateApp(ctx context.Context, by pipeline.Actor, app pipeline.App) (pipeline.App, error)
 	UpdateApp(ctx context.Context, by pipeline.Actor, app pipeline.App) (pipeline.App, error)
 	RemoveApp(ctx context.Context, by pipeline.Actor, app string) error
+	SetMode(ctx context.Context, by pipeline.Actor, app string, m pipeline.Mode) (pipeline.ModeSet, error)
 }
 
 // EnvCommands change an app's environment; both return its new version.
 type EnvCommands interface {
 	SetEnv(ctx context.Context, by pipeline.Actor, app, name, value string) (int64, error)
 	UnsetEnv(ctx context.Context, by pipeline.Actor, app, name string) (int64, error)
+}
+
+// TokenCommands make and revoke API tokens; the new token itself is returned
+// once.
+type TokenCommands interface {
+	CreateToken(ctx context.Context, by pipeline.Actor, name string, role pipeline.Role) (pipeline.Token, string, error)
+	RevokeToken(ctx context.Context, by pipeline.Actor, idOrName string) error
 }
 
 // LookCommands ask the engine and the repository.
@@ -80,6 +84,7 @@ type Commands interface {
 	DeploymentCommands
 	AppCommands
 	EnvCommands
+	TokenCommands
 	LookCommands
 }
 

@@ -25,8 +25,32 @@ type App struct {
 	Routes    []pipeline.Route `json:"routes"`
 	Redirects []stack.Redirect `json:"redirects"`
 	Paused    bool             `json:"paused"`
+	Mode      Mode             `json:"mode"`
 	CreatedAt time.Time        `json:"created_at,omitzero"`
 	UpdatedAt time.Time        `json:"updated_at,omitzero"`
+}
+
+// Mode is how visitors of an app are met.
+type Mode struct {
+	Kind  string    `json:"kind"`           // serve, hold or maintenance
+	Page  string    `json:"page,omitempty"` // the maintenance page as HTML; absent: Swingbridge's own
+	Wait  string    `json:"wait,omitempty"` // how long one request is held, like 30s; absent: 30s
+	Until time.Time `json:"until,omitzero"` // when it ends by itself; absent: an operator ends it
+}
+
+// ModeChange is the body of a change of mode.
+type ModeChange struct {
+	Kind string `json:"kind"`
+	Page string `json:"page,omitempty"`
+	Wait string `json:"wait,omitempty"`
+	For  string `json:"for,omitempty"` // how long, like 10m; absent: until an operator ends it
+}
+
+// ModeSet says what became of a change of mode.
+type ModeSet struct {
+	Mode
+	Applied bool   `json:"applied"`           // it is in force
+	Pending string `json:"pending,omitempty"` // what is waited for where it is not
 }
 
 // AppChange is the body of a creation or a change: what is nil stays as it is.
@@ -43,6 +67,7 @@ type AppChange struct {
 
 	// What an answer has beyond that may be sent back with it, and is ignored.
 	ID        json.RawMessage `json:"id,omitempty"`
+	Mode      json.RawMessage `json:"mode,omitempty"`
 	CreatedAt json.RawMessage `json:"created_at,omitempty"`
 	UpdatedAt json.RawMessage `json:"updated_at,omitempty"`
 }

@@ -18,6 +18,7 @@ type Apps interface {
 	CreateApp(ctx context.Context, a pipeline.App) (pipeline.App, error)
 	UpdateApp(ctx context.Context, a pipeline.App) (pipeline.App, error)
 	RemoveApp(ctx context.Context, id string) error
+	SetMode(ctx context.Context, id string, m pipeline.Mode) error
 }
 
 // Deployments keeps deployments.
@@ -53,17 +54,27 @@ type Replayer interface {
 	Replay(ctx context.Context, delivery string) (pipeline.Delivery, error)
 }
 
+// Tokens keeps API tokens, or rather their hashes.
+type Tokens interface {
+	CreateToken(ctx context.Context, t pipeline.Token) (pipeline.Token, error)
+	RevokeToken(ctx context.Context, idOrName string) error
+}
+
 // Options is all that Commands needs; every field is required.
 type Options struct {
 	Apps         Apps
 	Deployments  Deployments
 	Environments Environments
+	Tokens       Tokens
 	Auditor      Auditor
 	Jobs         Jobs
 	Replayer     Replayer
 	Source       pipeline.Source
 	Engine       pipeline.Engine
 	Proxy        pipeline.Proxy
+	Modes        pipeline.Modes
+	// NewToken makes an API token of 256 random bits, and its SHA-256.
+	NewToken func() (plain string, hash []byte)
 	// RemoveThings takes an app's containers, networks and images away.
 	RemoveThings func(ctx context.Context, a pipeline.App) error
 	// Added is told of a new or changed app, so that its branch head is read.

@@ -38,6 +38,10 @@ func (d *desk) CreateApp(_ context.Context, a pipeline.App) (pipeline.App, error
 func (d *desk) UpdateApp(ctx context.Context, a pipeline.App) (pipeline.App, error) {
 	return d.CreateApp(ctx, a)
 }
+func (d *desk) SetMode(_ context.Context, _ string, m pipeline.Mode) error {
+	d.app.Mode = m
+	return nil
+}
 func (d *desk) RemoveApp(context.Context, string) error { d.app = pipeline.App{}; return nil }
 
 func (d *desk) Deployments(_ context.Context, q pipeline.DeploymentQuery) ([]pipeline.Deployment, error) {

@@ -8,12 +8,12 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline"
 )
 
-const appColumns = `id, name, repo, repo_id, branch, compose, overlay, routes, redirects, paused, created_at, updated_at`
+const appColumns = `id, name, repo, repo_id, branch, compose, overlay, routes, redirects, paused, mode, created_at, updated_at`
 
 func scanApp(r scanner) (pipeline.App, error) {
 	var a pipeline.App
 	err := r.Scan(&a.ID, &a.Name, &a.Repo, &a.RepoID, &a.Branch, jsonColumn{&a.Compose}, &a.Overlay,
-		jsonColumn{&a.Routes}, jsonColumn{&a.Redirects}, &a.Paused, timeColumn{&a.CreatedAt}, timeColumn{&a.UpdatedAt})
+		jsonColumn{&a.Routes}, jsonColumn{&a.Redirects}, &a.Paused, jsonColumn{&a.Mode}, timeColumn{&a.CreatedAt}, timeColumn{&a.UpdatedAt})
 	return a, err
 }
 
@@ -23,7 +23,7 @@ func (s *Store) CreateApp(ctx context.Context, a pipeline.App) (pipeline.App, er
 	if err := a.Validate(); err != nil {
 		return pipeline.App{}, err
 	}
-	a.CreatedAt = s.now()
+	a.CreatedAt, a.Mode = s.now(), pipeline.Mode{}
 	a.UpdatedAt = a.CreatedAt
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		id, err := s.newID(ctx, t, "apps")
@@ -38,8 +38,8 @@ func (s *Store) CreateApp(ctx context.Context, a pipeline.App) (pipeline.App, er
 		if err != nil {
 			return err
 		}
-		_, err = t.ExecContext(ctx, `insert into apps (`+appColumns+`) values (`+places(1, 12)+`)`, a.ID, a.Name, a.Repo,
-			a.RepoID, a.Branch, lists.compose, a.Overlay, lists.routes, lists.redirects, a.Paused, micros(a.CreatedAt), micros(a.UpdatedAt))
+		_, err = t.ExecContext(ctx, `insert into apps (`+appColumns+`) values (`+places(1, 13)+`)`, a.ID, a.Name, a.Repo,
+			a.RepoID, a.Branch, lists.compose, a.Overlay, lists.routes, lists.redirects, a.Paused, `{}`, micros(a.CreatedAt), micros(a.UpdatedAt))
 		t.changed(Change{App: a.Name, AppID: a.ID})
 		return taken(err, a)
 	})
@@ -49,7 +49,7 @@ func (s *Store) CreateApp(ctx context.Context, a pipeline.App) (pipeline.App, er
 	return a, nil
 }
 
-// UpdateApp stores what an operator changed: everything but the id. Another
+// UpdateApp stores what an operator changed: everything but id and mode. Another
 // repository forgets the old one's numeric id; another repository or branch
 // forgets the head that was seen. Pausing holds queued automatic deployments
 // back, its end lets them go.
@@ -65,7 +65,7 @@ func (s *Store) UpdateApp(ctx context.Context, a pipeline.App) (pipeline.App, er
 		if moved := !strings.EqualFold(a.Repo, was.Repo); moved && a.RepoID == was.RepoID {
 			a.RepoID = 0
 		}
-		a.CreatedAt, a.UpdatedAt = was.CreatedAt, s.now()
+		a.CreatedAt, a.UpdatedAt, a.Mode = was.CreatedAt, s.now(), was.Mode
 		if err := checkRoutes(ctx, t, a); err != nil {
 			return err
 		}
@@ -126,7 +126,7 @@ func (s *Store) RemoveApp(ctx context.Context, id string) error {
 		if _, err := t.ExecContext(ctx, `delete from subnets where app_id = $1`, id); err != nil {
 			return fmt.Errorf("free subnet: %w", err)
 		}
-		_, err = t.ExecContext(ctx, `update apps set removed_at = $1 where id = $2`, micros(s.now()), id)
+		_, err = t.ExecContext(ctx, `update apps set removed_at = $1, mode = '{}' where id = $2`, micros(s.now()), id)
 		t.changed(Change{App: a.Name, AppID: a.ID})
 		return err
 	})
@@ -149,6 +149,31 @@ func (s *Store) endForRemoval(ctx context.Context, t *tx, d pipeline.Deployment)
 		return fmt.Errorf("deployment %s is %s: %w", d.ID, d.State, pipeline.ErrConflict)
 	}
 	return s.move(ctx, t, m)
+}
+
+// SetMode stores how an operator lets the app's visitors be met. ErrNotFound if
+// it is not there or was removed.
+func (s *Store) SetMode(ctx context.Context, id string, m pipeline.Mode) error {
+	if err := m.Validate(); err != nil {
+		return err
+	}
+	text, err := toJSON(m)
+	if err != nil {
+		return fmt.Errorf("set mode: %w", err)
+	}
+	err = s.write(ctx, func(ctx context.Context, t *tx) error {
+		a, err := findApp(ctx, t, "id", id)
+		if err != nil {
+			return err
+		}
+		_, err = t.ExecContext(ctx, `update apps set mode = $1 where id = $2`, text, id)
+		t.changed(Change{App: a.Name, AppID: a.ID})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("set mode: %w", err)
+	}
+	return nil
 }
 
 // Apps lists the apps by name.

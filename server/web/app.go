@@ -26,6 +26,8 @@ type appPage struct {
 	Older       string // address of the next page; empty: this is the last
 	UnderWay    *row
 	CanRollBack bool
+	Met         met
+	ModeFor     []choice
 }
 
 // App is GET /apps/{app}.
@@ -49,7 +51,7 @@ func (s *Web) appPage(r *http.Request, a pipeline.App) (appPage, error) {
 	if err != nil {
 		return appPage{}, fmt.Errorf("deployments of %s: %w", a.Name, err)
 	}
-	page := appPage{App: a, Spark: sparkOf(st, a.ID)}
+	page := appPage{App: a, Spark: sparkOf(st, a.ID), Met: metBy(a, s.o.Now()), ModeFor: modeLengths()}
 	after := r.URL.Query().Get("after")
 	list, err := s.o.Store.Deployments(ctx, pipeline.DeploymentQuery{AppID: a.ID, Page: pipeline.Page{After: after, Limit: listLength}})
 	if err != nil {

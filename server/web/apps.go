@@ -24,6 +24,7 @@ type appLine struct {
 	pipeline.App
 	Shown    *row // what visitors are on, or else the newest one; nil: never deployed
 	UnderWay *row // nil: nothing
+	Met      met
 	History  history
 	Spark    *spark // nil: no numbers
 }
@@ -89,8 +90,8 @@ func (s *Web) appLine(ctx context.Context, a pipeline.App, st Stats) (appLine, e
 	if err != nil {
 		return appLine{}, fmt.Errorf("deployments of %s: %w", a.Name, err)
 	}
-	out := appLine{App: a, History: historyOf(recent), Spark: sparkOf(st, a.ID)}
 	now := s.o.Now()
+	out := appLine{App: a, Met: metBy(a, now), History: historyOf(recent), Spark: sparkOf(st, a.ID)}
 	if shown := shown(recent, active); shown != nil {
 		out.Shown = &row{*shown, now}
 	}

@@ -72,6 +72,124 @@ func TestNewApp_KeepsWhatWasTyped(t *testing.T) {
 	}
 }
 
+func TestAppSettings_ChangeWhatWasTypedAndKeepWhatWasNot(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.apps[0].RepoID = 7
+	form := url.Values{
+		"repo": {"octocat/shop"}, "branch": {"release"}, "compose": {"a.yml"}, "routes": {"shop.example=web:80"},
+		"redirects": {"www.shop.example=shop.example"}, "overlay": {"services:\r\n  web: {}\r\n"}, "paused": {"yes"}, "name": {"other"},
+	}
+	if w := s.post(t, "/apps/djangopackages/settings", form); w.Code != 303 || w.Header().Get("Location") != "/apps/djangopackages/settings?done=changed" {
+		t.Errorf("status %d to %q", w.Code, w.Header().Get("Location"))
+	}
+	want := []string{`octocat changes djangopackages: octocat/shop release [a.yml] [shop.example → web:80] [www.shop.example → shop.example] "services:\n  web: {}\n" paused true`}
+	if diff := cmp.Diff(want, s.calls); diff != "" {
+		t.Error(diff)
+	}
+	form.Set("redirects", "www.shop.example")
+	w := s.post(t, "/apps/djangopackages/settings", form)
+	if w.Code != 422 || !strings.Contains(w.Body.String(), "www.shop.example</textarea>") || !strings.Contains(w.Body.String(), `role="alert"`) {
+		t.Errorf("a wrong redirect: status %d, %s", w.Code, w.Body)
+	}
+}
+
+func TestEnv_IsSetAndNeverShown(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	w := s.post(t, "/apps/newsletter/env", url.Values{"name": {"KEY"}, "value": {"line 1\r\nline 2"}})
+	if w.Code != 303 || w.Header().Get("Location") != "/apps/newsletter/settings?done=env#env" {
+		t.Errorf("status %d to %q", w.Code, w.Header().Get("Location"))
+	}
+	if w := s.post(t, "/apps/newsletter/env/KEY/unset", nil); w.Code != 303 {
+		t.Errorf("unset: status %d", w.Code)
+	}
+	want := []string{`octocat sets KEY of newsletter to "line 1\nline 2"`, "octocat unsets KEY of newsletter"}
+	if diff := cmp.Diff(want, s.calls); diff != "" {
+		t.Error(diff)
+	}
+	s.fail = fmt.Errorf("%w variable name", pipeline.ErrInvalid)
+	w = s.post(t, "/apps/newsletter/env", url.Values{"name": {"1KEY"}, "value": {"never-in-a-page"}})
+	if w.Code != 422 || !strings.Contains(w.Body.String(), `value="1KEY"`) || strings.Contains(w.Body.String(), "never-in-a-page") {
+		t.Errorf("a wrong name: status %d, %s", w.Code, w.Body)
+	}
+}
+
+func TestMode_IsSetByAButton(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		app  string
+		form url.Values
+		call string
+		to   string
+	}{
+		"maintenance": {"newsletter", url.Values{"kind": {"maintenance"}, "for": {"10m"}, "page": {"<h1>Soon</h1>\r\n"}, "wait": {"20s"}},
+			`octocat lets newsletter maintenance, page "<h1>Soon</h1>\n", wait 0s, until 12:10:00`, "?done=mode"},
+		"hold": {"newsletter", url.Values{"kind": {"hold"}, "page": {"<h1>Soon</h1>"}, "wait": {"20s"}},
+			`octocat lets newsletter hold, page "", wait 20s, until 00:00:00`, "?done=mode"},
+		"serve": {"search", url.Values{"kind": {"serve"}}, `octocat lets search serve, page "", wait 0s, until 00:00:00`, "?done=mode"},
+		"later": {"fresh", url.Values{"kind": {"hold"}}, `octocat lets fresh hold, page "", wait 0s, until 00:00:00`, "?done=modelater"},
+	} {
+		s := setup(t)
+		w := s.post(t, "/apps/"+test.app+"/mode", test.form)
+		if w.Code != 303 || w.Header().Get("Location") != "/apps/"+test.app+test.to {
+			t.Errorf("%s: status %d to %q", name, w.Code, w.Header().Get("Location"))
+		}
+		if diff := cmp.Diff([]string{test.call}, s.calls); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	s := setup(t)
+	for _, bad := range []url.Values{{"kind": {"sleep"}}, {"kind": {"hold"}, "wait": {"long"}}, {"kind": {"maintenance"}, "for": {"-1m"}, "page": {"<h1>Soon</h1>"}}} {
+		w := s.post(t, "/apps/newsletter/mode", bad)
+		if w.Code != 422 || !strings.Contains(w.Body.String(), `role="alert"`) || bad.Has("page") && !strings.Contains(w.Body.String(), "&lt;h1&gt;Soon") {
+			t.Errorf("%v: status %d", bad, w.Code)
+		}
+	}
+	if len(s.calls) > 0 {
+		t.Errorf("what cannot be read caused %q", s.calls)
+	}
+}
+
+func TestMode_IsSeenUntilItEnds(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	for _, path := range []string{"/", "/apps/search", "/apps/search/settings"} {
+		if !strings.Contains(s.get(t, path).Body.String(), "maintenance") {
+			t.Errorf("%s does not say that visitors get the maintenance page", path)
+		}
+	}
+	s.apps[2].Mode.Until = s.now
+	for _, path := range []string{"/", "/apps/search", "/apps/search/settings"} {
+		if strings.Contains(s.get(t, path).Body.String(), "Serve again") {
+			t.Errorf("%s shows a mode that has ended", path)
+		}
+	}
+}
+
+func TestTokens_AreShownByTheAnswerThatMadeThemOnly(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	w := s.post(t, "/settings/tokens", url.Values{"name": {"laptop"}, "role": {"viewer"}})
+	if w.Code != 201 || !strings.Contains(w.Body.String(), "the-new-token") || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("status %d, %v", w.Code, w.Header())
+	}
+	if strings.Contains(s.get(t, "/settings").Body.String(), "the-new-token") {
+		t.Error("the token is shown again")
+	}
+	if w := s.post(t, "/settings/tokens/t1/revoke", nil); w.Code != 303 {
+		t.Errorf("revoke: status %d", w.Code)
+	}
+	want := []string{"octocat makes token laptop for a viewer", "octocat revokes t1"}
+	if diff := cmp.Diff(want, s.calls); diff != "" {
+		t.Error(diff)
+	}
+	s.fail = fmt.Errorf("%w role", pipeline.ErrInvalid)
+	if w := s.post(t, "/settings/tokens", url.Values{"name": {"a b"}}); w.Code != 422 || !strings.Contains(w.Body.String(), `value="a b"`) {
+		t.Errorf("a wrong name: status %d", w.Code)
+	}
+}
+
 func TestLogin_SaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	s := setup(t)

@@ -61,7 +61,7 @@ func (s *Web) NotPermitted(w http.ResponseWriter, r *http.Request) {
 }
 
 // maxForm bounds the body of a form, in bytes.
-const maxForm = 64 << 10
+const maxForm = 1 << 20
 
 // form reads what was posted; it has answered already where that is false.
 func (s *Web) form(w http.ResponseWriter, r *http.Request) bool {

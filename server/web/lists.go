@@ -83,21 +83,3 @@ func (s *Web) Doctor(w http.ResponseWriter, r *http.Request) {
 	page.frame = s.frame(r, "doctor", "Doctor · Swingbridge")
 	s.render(w, r, http.StatusOK, "doctor", page)
 }
-
-type settingsPage struct {
-	frame
-	Settings []Setting
-	Tokens   []pipeline.Token
-}
-
-// Settings is GET /settings.
-func (s *Web) Settings(w http.ResponseWriter, r *http.Request) {
-	tokens, err := s.o.Store.Tokens(r.Context())
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.render(w, r, http.StatusOK, "settings", settingsPage{
-		frame: s.frame(r, "settings", "Settings · Swingbridge"), Settings: s.o.Settings, Tokens: tokens,
-	})
-}

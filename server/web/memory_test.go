@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/server/web"
@@ -130,6 +131,40 @@ func (m *memory) Resolve(_ context.Context, by pipeline.Actor, id string, as pip
 func (m *memory) CreateApp(_ context.Context, by pipeline.Actor, a pipeline.App) (pipeline.App, error) {
 	_, err := m.did("%s adds %s: %s %s %v %v %v", by.Name, a.Name, a.Repo, a.Branch, a.Compose, a.Routes, a.Redirects)
 	return a, err
+}
+
+func (m *memory) UpdateApp(_ context.Context, by pipeline.Actor, a pipeline.App) (pipeline.App, error) {
+	_, err := m.did("%s changes %s: %s %s %v %v %v %q paused %v", by.Name, a.Name, a.Repo, a.Branch, a.Compose, a.Routes, a.Redirects, a.Overlay, a.Paused)
+	return a, err
+}
+
+func (m *memory) SetMode(_ context.Context, by pipeline.Actor, app string, mode pipeline.Mode) (pipeline.ModeSet, error) {
+	_, err := m.did("%s lets %s %s, page %q, wait %s, until %s", by.Name, app, mode.Kind, mode.Page, mode.Wait, mode.Until.Format(time.TimeOnly))
+	set := pipeline.ModeSet{Mode: mode}
+	if app == "fresh" {
+		set.Pending = "no visitors are sent to it yet"
+	}
+	return set, err
+}
+
+func (m *memory) SetEnv(_ context.Context, by pipeline.Actor, app, name, value string) (int64, error) {
+	_, err := m.did("%s sets %s of %s to %q", by.Name, name, app, value)
+	return 1, err
+}
+
+func (m *memory) UnsetEnv(_ context.Context, by pipeline.Actor, app, name string) (int64, error) {
+	_, err := m.did("%s unsets %s of %s", by.Name, name, app)
+	return 1, err
+}
+
+func (m *memory) CreateToken(_ context.Context, by pipeline.Actor, name string, role pipeline.Role) (pipeline.Token, string, error) {
+	_, err := m.did("%s makes token %s for a %s", by.Name, name, role)
+	return pipeline.Token{Name: name, Role: role}, "the-new-token", err
+}
+
+func (m *memory) RevokeToken(_ context.Context, by pipeline.Actor, token string) error {
+	_, err := m.did("%s revokes %s", by.Name, token)
+	return err
 }
 
 func (m *memory) Replay(_ context.Context, by pipeline.Actor, id string) (pipeline.Delivery, error) {

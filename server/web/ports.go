@@ -46,9 +46,28 @@ type DeploymentCommands interface {
 	Resolve(ctx context.Context, by pipeline.Actor, id string, as pipeline.State) (pipeline.Deployment, error)
 }
 
+// AppCommands add and change apps.
+type AppCommands interface {
+	CreateApp(ctx context.Context, by pipeline.Actor, app pipeline.App) (pipeline.App, error)
+	UpdateApp(ctx context.Context, by pipeline.Actor, app pipeline.App) (pipeline.App, error)
+	SetMode(ctx context.Context, by pipeline.Actor, app string, m pipeline.Mode) (pipeline.ModeSet, error)
+}
+
+// EnvCommands change an app's environment; both return its new version.
+type EnvCommands interface {
+	SetEnv(ctx context.Context, by pipeline.Actor, app, name, value string) (int64, error)
+	UnsetEnv(ctx context.Context, by pipeline.Actor, app, name string) (int64, error)
+}
+
+// TokenCommands make and revoke API tokens; the new token itself is returned
+// once.
+type TokenCommands interface {
+	CreateToken(ctx context.Context, by pipeline.Actor, name string, role pipeline.Role) (pipeline.Token, string, error)
+	RevokeToken(ctx context.Context, by pipeline.Actor, idOrName string) error
+}
+
 // OtherCommands are what else a button does, and a look at what runs.
 type OtherCommands interface {
-	CreateApp(ctx context.Context, by pipeline.Actor, app pipeline.App) (pipeline.App, error)
 	Replay(ctx context.Context, by pipeline.Actor, delivery string) (pipeline.Delivery, error)
 	Services(ctx context.Context, app string) ([]pipeline.ServiceStatus, error)
 }
@@ -56,6 +75,9 @@ type OtherCommands interface {
 // Commands is everything that a button may cause.
 type Commands interface {
 	DeploymentCommands
+	AppCommands
+	EnvCommands
+	TokenCommands
 	OtherCommands
 }
 

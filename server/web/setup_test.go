@@ -59,6 +59,9 @@ func routes(p *web.Web) http.Handler {
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]http.HandlerFunc{
 		"GET /{$}": p.Apps, "GET /apps/new": p.NewApp, "POST /apps": p.AddApp, "GET /apps/{app}": p.App,
+		"GET /apps/{app}/settings": p.AppSettings, "POST /apps/{app}/settings": p.ChangeApp, "POST /apps/{app}/mode": p.SetMode,
+		"POST /apps/{app}/env": p.SetEnv, "POST /apps/{app}/env/{name}/unset": p.UnsetEnv,
+		"POST /settings/tokens": p.CreateToken, "POST /settings/tokens/{token}/revoke": p.RevokeToken,
 		"POST /apps/{app}/redeploy": p.RedeployApp, "POST /apps/{app}/rollback": p.RollBackApp,
 		"GET /deployments/{id}": p.Deployment, "GET /deployments/{id}/log": p.Log, "GET /deployments/{id}/stream": p.Stream,
 		"POST /deployments/{id}/cancel": p.Cancel, "POST /deployments/{id}/rollback": p.RollBack,

@@ -118,12 +118,26 @@ func (f *feed) run(ctx context.Context) {
 			return
 		}
 		if over && err == nil {
-			err = f.send("end", []byte("end"))
+			err = f.end()
 		}
 		if over || err != nil {
 			return
 		}
 	}
+}
+
+// end says that nothing will follow, also to whoever reads the page.
+func (f *feed) end() error {
+	whole := logView{Lines: f.view.At.Line - 1}
+	if err := f.part("log-state", "log-state", whole); err != nil {
+		return err
+	}
+	if whole.Lines == 0 {
+		if err := f.part("no-lines", "no-lines", whole); err != nil {
+			return err
+		}
+	}
+	return f.send("end", []byte("end"))
 }
 
 // pump makes a channel of what follows, which a select needs. stop ends it and

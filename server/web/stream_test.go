@@ -149,3 +149,27 @@ func TestLog_ColorsAndNothingElse(t *testing.T) {
 		}
 	}
 }
+
+// The page was made while the log grew, and says so until its end.
+func TestStream_TellsThePageThatTheLogIsWhole(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.logs["d09"] = "line 1\nline 2\n"
+	if page := s.get(t, "/deployments/d09").Body.String(); !strings.Contains(page, "follows as it is written") {
+		t.Fatal("the page does not say that the log grows")
+	}
+	go func() {
+		s.chunks <- "line 3\n"
+		close(s.chunks)
+	}()
+	events := parseStream(t, s.get(t, "/deployments/d09/stream?offset=14&line=3"))
+	var states []string
+	for _, e := range only(events, "part") {
+		if strings.Contains(e.data, `id="log-state"`) {
+			states = append(states, e.data)
+		}
+	}
+	if len(states) != 1 || !strings.Contains(states[0], ">3 lines<") {
+		t.Errorf("the end was told as %q", states)
+	}
+}

@@ -103,6 +103,7 @@ func (s *Web) functions() template.FuncMap {
 		"when": func(t time.Time) moment { return momentOf(t, s.o.Now()) },
 		"word": word, "short": pipeline.Short, "asset": s.assets.path, "number": thousands, "sentence": sentence,
 		"visit":  s.visit,
+		"lines":  func(n int64) string { return plural(int(n), "line") },
 		"branch": func(ref string) string { return strings.TrimPrefix(ref, "refs/heads/") },
 		"more":   func(n int) string { return plural(n-1, "other") },
 	}
@@ -167,12 +168,18 @@ func (s *Web) frame(r *http.Request, section, title string) frame {
 // link cannot put words into a page.
 func done(code string) string {
 	return map[string]string{
-		"added":    "The app was added. Its first deployment begins with its branch, or with Redeploy.",
-		"redeploy": "A deployment was queued.",
-		"rollback": "Going back to the earlier release.",
-		"cancel":   "The deployment is being canceled; what it did is taken back.",
-		"resolve":  "Your decision was written down.",
-		"replay":   "The delivery was decided about once more; the newest line says what came of it.",
+		"added":     "The app was added. Its first deployment begins with its branch, or with Redeploy.",
+		"redeploy":  "A deployment was queued.",
+		"rollback":  "Going back to the earlier release.",
+		"cancel":    "The deployment is being canceled; what it did is taken back.",
+		"resolve":   "Your decision was written down.",
+		"changed":   "The settings were stored. Routes, redirects and files take effect with the next deployment.",
+		"env":       "The variable was set. The next deployment has it.",
+		"unset":     "The variable is gone. The next deployment is without it.",
+		"mode":      "Done: visitors are met as you said.",
+		"modelater": "It was stored, and comes into force right after the first deployment, or as soon as the proxy answers.",
+		"revoked":   "The token was revoked.",
+		"replay":    "The delivery was decided about once more; the newest line says what came of it.",
 	}[code]
 }
 

@@ -82,6 +82,11 @@ func (c *Client) UpdateApp(ctx context.Context, app string, change api.AppChange
 	return ask[api.App](ctx, c, call{method: http.MethodPatch, path: []string{"apps", app}, body: change})
 }
 
+// SetMode changes how visitors of an app are met.
+func (c *Client) SetMode(ctx context.Context, app string, change api.ModeChange) (api.ModeSet, error) {
+	return ask[api.ModeSet](ctx, c, call{method: http.MethodPut, path: []string{"apps", app, "mode"}, body: change})
+}
+
 // RemoveApp removes an app; it returns when its containers are gone.
 func (c *Client) RemoveApp(ctx context.Context, app string) error {
 	_, err := ask[struct{}](ctx, c, call{method: http.MethodDelete, path: []string{"apps", app}})

@@ -110,6 +110,31 @@ func testApps(t *testing.T, open Open) {
 		_, err = w.UpdateApp(t.Context(), blog)
 		must(t, err)
 	})
+	t.Run("a mode stays until it is changed or the app removed", func(t *testing.T) {
+		w := Setup(t, open)
+		a := w.App(t, "shop")
+		want := pipeline.Mode{Kind: pipeline.ModeMaintenance, Page: "<h1>Back soon</h1>", Until: w.Clock.Add(time.Hour)}
+		must(t, w.SetMode(t.Context(), a.ID, want))
+		if diff := cmp.Diff([]store.Change{{App: "shop", AppID: a.ID}}, w.Changes()[1:]); diff != "" {
+			t.Error(diff)
+		}
+		a.Branch = "release" // from before the mode was set
+		changed, err := w.UpdateApp(t.Context(), a)
+		must(t, err)
+		read, err := w.AppByID(t.Context(), a.ID)
+		must(t, err)
+		for _, got := range []pipeline.App{changed, read} {
+			if diff := cmp.Diff(want, got.Mode); diff != "" {
+				t.Error(diff)
+			}
+		}
+		wantErr(t, w.SetMode(t.Context(), a.ID, pipeline.Mode{Kind: "sleep"}), pipeline.ErrInvalid, "sleep")
+		must(t, w.RemoveApp(t.Context(), a.ID))
+		if gone, err := w.AppByID(t.Context(), a.ID); err != nil || gone.Mode != (pipeline.Mode{}) {
+			t.Errorf("after the removal: %+v, %v", gone.Mode, err)
+		}
+		wantErr(t, w.SetMode(t.Context(), a.ID, want), pipeline.ErrNotFound)
+	})
 	t.Run("another repository forgets the old one's id and head", func(t *testing.T) {
 		w := Setup(t, open)
 		a := w.App(t, "shop")
