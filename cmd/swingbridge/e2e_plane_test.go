@@ -82,3 +82,58 @@ func TestProxyProcess_RefusesToBeTwoOnOneFolder(t *testing.T) {
 	}
 	first.mustRun(t)
 }
+
+func TestProxyProcess_IsTakenOverUnderVisitorsAndDeployments(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.startPlane()
+	s.start()
+	s.addApp(appName, appRepo, appHost)
+	s.mustBe(s.await(s.push(release{version: "version 1"}, "Open the harbor")), pipeline.Live)
+	crowd := s.visit(appHost)
+	slow := s.linger("3s")
+
+	// The next one is to be restarted whatever it does, so it stays when its
+	// own turn is over.
+	first := s.plane
+	s.plane = s.spawn("swingbridge", "proxy", "--take-over", "--stay")
+	<-first.ended
+	if code := first.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("the proxy that was taken over ended with %s", first.cmd.ProcessState)
+	}
+	if err := slow(); err != nil {
+		t.Errorf("a request that was open during the take-over: %v", err)
+	}
+
+	// Once more in the middle of a deployment, whose server knows of nothing.
+	id := s.push(release{version: "version 2", args: []string{"-slow", "300ms"}}, "Add a second quay")
+	s.awaitStep(id, "probe")
+	second := s.plane
+	s.plane = s.spawn("swingbridge", "proxy", "--take-over")
+	s.mustBe(s.await(id), pipeline.Live)
+	crowd.served(time.Now(), "version 2")
+	s.eventually("the second proxy to be idle", func() bool {
+		second.mustRun(t)
+		return strings.Contains(s.logs()["swingbridge-proxy---take-over---stay.log"], "idle until stopped")
+	})
+	more := s.visit(appHost)
+	second.terminate(t)
+	more.more(100)
+	more.served(time.Now(), "version 2")
+	s.plane.mustRun(t)
+}
+
+func TestProxyProcess_SaysThatAServeCannotBeTakenOver(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.start()
+	p := s.spawn("swingbridge", "proxy", "--take-over")
+	<-p.ended
+	if p.cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("it ended with %s", p.cmd.ProcessState)
+	}
+	if said := s.logs()["swingbridge-proxy---take-over.log"]; !strings.Contains(said, "a serve with its data plane in process cannot be taken over") {
+		t.Errorf("it said: %s", said)
+	}
+	s.serve.mustRun(t)
+}

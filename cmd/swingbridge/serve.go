@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -53,38 +51,8 @@ func (p *program) serve() *cobra.Command {
 	}
 }
 
-func (p *program) proxy() *cobra.Command {
-	return &cobra.Command{
-		Use:   "proxy",
-		Short: "Run the data plane alone, for a serve that names it in SWINGBRIDGE_PROXY",
-		Long:  "Run the data plane alone: it listens at once, also with no routes yet, starts\nfrom its last table, and takes changes over a unix socket.\n\n" + settingsHelp,
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := p.config()
-			if err != nil {
-				return err
-			}
-			return runProxy(cmd.Context(), cfg, logger(p.err))
-		},
-	}
-}
-
-// runProxy is the data plane in a process of its own.
-func runProxy(ctx context.Context, cfg Config, log *slog.Logger) error {
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return fmt.Errorf("make data folder: %w", err)
-	}
-	plane, err := newProxy(cfg, log)
-	if err != nil {
-		return err
-	}
-	return together(ctx,
-		plane.Run,
-		func(ctx context.Context) error { return plane.ServeControl(ctx, cfg.socket()) },
-	)
-}
-
-func newProxy(cfg Config, log *slog.Logger) (*proxy.Proxy, error) {
+// planeOptions are the settings of the data plane, in process or not.
+func planeOptions(cfg Config, log *slog.Logger) proxy.Options {
 	o := proxy.Options{
 		HTTP: cfg.HTTP, HTTPS: cfg.HTTPS, DataDir: cfg.Data, Internal: cfg.TLSInternal, Logger: log,
 		ACME:    proxy.ACME{CA: cfg.ACMECA, Email: cfg.ACMEEmail},
@@ -96,11 +64,7 @@ func newProxy(cfg Config, log *slog.Logger) (*proxy.Proxy, error) {
 	if host := hostOf(cfg.PublicURL); host != "" {
 		o.ControlPlane.Host, o.ControlPlane.Dial = host, dialable(cfg.Listen)
 	}
-	plane, err := proxy.New(o)
-	if err != nil {
-		return nil, fmt.Errorf("prepare the data plane: %w", err)
-	}
-	return plane, nil
+	return o
 }
 
 // logger writes one line of text per event.

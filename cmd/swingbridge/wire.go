@@ -219,9 +219,11 @@ func (p *plant) openPlane(context.Context) (err error) {
 		p.plane = proxy.NewClient(p.cfg.socket())
 		return nil
 	}
-	p.local, err = newProxy(p.cfg, p.log)
+	if p.local, err = proxy.New(planeOptions(p.cfg, p.log)); err != nil {
+		return fmt.Errorf("prepare the data plane: %w", err)
+	}
 	p.plane = p.local
-	return err
+	return nil
 }
 
 func (p *plant) openRunner(context.Context) error {

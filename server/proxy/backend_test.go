@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -34,6 +35,8 @@ func newBackend(t testing.TB, name string) *backend {
 	mux.HandleFunc("/held", b.held)
 	mux.HandleFunc("/upload", b.upload)
 	mux.HandleFunc("/events", b.events)
+	mux.HandleFunc("/ticks", b.ticks)
+	mux.HandleFunc("/slow", b.slow)
 	mux.HandleFunc("/ws", b.ws)
 	b.Server = httptest.NewServer(mux)
 	t.Cleanup(b.Close)
@@ -109,6 +112,35 @@ func (b *backend) events(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "data: end\n\n")
 	case <-r.Context().Done():
 	}
+}
+
+// ticks sends events without end.
+func (b *backend) ticks(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err := io.WriteString(w, "data: tick\n"); err != nil {
+			return
+		}
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-tick.C:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// slow takes longer to answer than a process does to stop accepting.
+func (b *backend) slow(w http.ResponseWriter, r *http.Request) {
+	timer := time.NewTimer(300 * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.Context().Done():
+	}
+	b.hello(w, r)
 }
 
 // ws echoes, with its name before each message.

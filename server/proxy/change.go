@@ -103,15 +103,16 @@ func (p *Proxy) drop(ctx context.Context, appID string, was *uint64) error {
 }
 
 // Inflight counts requests and streams that are open on the deployment's
-// targets. Once it is 0 for a deployment that the table no longer names, it
-// stays 0.
+// targets, in this process and in those that it took over from. Once it is 0
+// for a deployment that the table no longer names, it stays 0.
 func (p *Proxy) Inflight(_ context.Context, deployment string) (int, error) {
+	n := p.hands.from.count(deployment)
 	p.changes.Lock()
 	defer p.changes.Unlock()
 	if t := p.traffic[deployment]; t != nil {
-		return int(t.inflight.Load()), nil
+		n += int(t.inflight.Load())
 	}
-	return 0, nil
+	return n, nil
 }
 
 func (p *Proxy) unchanged(appID string, was uint64) error {
@@ -129,6 +130,9 @@ func (p *Proxy) unchanged(appID string, was uint64) error {
 // old table is written back, so that a restart does not serve what the caller
 // was told did not happen.
 func (p *Proxy) persist(next *table) (time.Duration, error) {
+	if p.hands.changes.isShut() {
+		return 0, fmt.Errorf("change the routing table: %w", errNotNow)
+	}
 	begin := time.Now()
 	if err := p.save(next); err != nil {
 		err = fmt.Errorf("write the routing table: %w", err)

@@ -176,6 +176,8 @@ func refusal(status string, raw []byte) error {
 		kind = pipeline.ErrNotFound
 	case "invalid":
 		kind = pipeline.ErrInvalid
+	case "unreachable":
+		kind = pipeline.ErrUnreachable
 	default:
 		return fmt.Errorf("proxy: %w", errors.New(p.Detail))
 	}

@@ -38,13 +38,20 @@ func (p *Proxy) Control() http.Handler {
 	mux.HandleFunc("GET /v1/stats", p.getStats)
 	mux.HandleFunc("POST /v1/proof", p.postProof)
 	p.planeRoutes(mux)
-	return mux
+	mux.HandleFunc("POST "+takeOverPath, p.postTakeOver)
+	return p.patient(mux)
 }
 
 // ServeControl serves the control API on a unix socket of mode 0600 until ctx
-// ends. A socket that a killed proxy left behind is replaced; the lock of the
-// data folder has ruled out a living one.
+// ends or another process has taken over. A socket that a killed proxy left
+// behind is replaced, as is that of one that is taken over; the lock of the
+// data folder has ruled out any other.
 func (p *Proxy) ServeControl(ctx context.Context, socket string) error {
+	select {
+	case <-p.hands.charge:
+	case <-ctx.Done():
+		return nil
+	}
 	l, err := listenUnix(socket)
 	if err != nil {
 		return fmt.Errorf("listen on the control socket: %w", err)
@@ -52,7 +59,11 @@ func (p *Proxy) ServeControl(ctx context.Context, socket string) error {
 	server := &http.Server{Handler: p.Control(), ReadHeaderTimeout: 10 * time.Second}
 	stopped := make(chan error, 1)
 	go func() {
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+			p.lastTurn()
+		case <-p.hands.quiet:
+		}
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		stopped <- server.Shutdown(bounded)
@@ -60,7 +71,11 @@ func (p *Proxy) ServeControl(ctx context.Context, socket string) error {
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve the control API: %w", err)
 	}
-	return errors.Join(<-stopped, os.Remove(socket))
+	err = <-stopped
+	if !p.wasTaken() { // else the socket is the other process's
+		err = errors.Join(err, os.Remove(socket))
+	}
+	return err
 }
 
 // listenUnix makes the socket in a folder that nobody else can enter and moves
@@ -195,6 +210,8 @@ func problemOf(err error) problem {
 		p.Status, p.Code = http.StatusNotFound, "not_found"
 	case errors.Is(err, pipeline.ErrInvalid):
 		p.Status, p.Code = http.StatusUnprocessableEntity, "invalid"
+	case errors.Is(err, pipeline.ErrUnreachable):
+		p.Status, p.Code = http.StatusServiceUnavailable, "unreachable"
 	}
 	return p
 }

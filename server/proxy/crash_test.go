@@ -3,27 +3,46 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 )
 
 // child is a proxy process: it says where it listens, and serves until killed.
 func child(dir string) {
-	p, err := New(Options{HTTP: "127.0.0.1:0", DataDir: dir, Logger: slog.New(slog.DiscardHandler)})
+	o := Options{HTTP: "127.0.0.1:0", DataDir: dir, Logger: slog.New(slog.DiscardHandler)}
+	socket, dies := os.Getenv("SWINGBRIDGE_TEST_SOCKET"), os.Getenv("SWINGBRIDGE_TEST_DIES")
+	start := func() (*Proxy, error) { return New(o) }
+	if os.Getenv("SWINGBRIDGE_TEST_TAKE_OVER") != "" {
+		o.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+		o.at = func(step string) {
+			if step == dies {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+				select {} // until it has come
+			}
+		}
+		start = func() (*Proxy, error) { return TakeOver(context.Background(), socket, o) }
+	}
+	p, err := start()
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
 	}
-	go func() { _ = p.ServeControl(context.Background(), os.Getenv("SWINGBRIDGE_TEST_SOCKET")) }()
+	controlled := make(chan error, 1)
+	go func() { controlled <- p.ServeControl(context.Background(), socket) }()
 	go func() {
 		<-p.Started()
 		fmt.Println(p.http.address())
 	}()
-	fmt.Println("error", p.Run(context.Background()))
+	if err := errors.Join(p.Run(context.Background()), <-controlled); err != nil {
+		fmt.Println("error", err)
+		os.Exit(1)
+	}
 }
 
 // spawn starts a proxy process and returns where it listens.

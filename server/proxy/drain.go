@@ -11,6 +11,11 @@ const (
 	// were just read.
 	settle = 150 * time.Millisecond
 
+	// settleTaken is the same after a take-over, where nobody waits for the
+	// end: time enough for visitors on kept connections to hear that theirs
+	// closes before it does.
+	settleTaken = time.Second
+
 	// farewell bounds the end of streams after they were asked to end.
 	farewell = 2 * time.Second
 )
@@ -21,17 +26,30 @@ func (p *Proxy) drain(e *engine) {
 	p.draining.Store(true) // answers now tell visitors to close the connection
 	close(p.leaving)       // what waits for a change would wait in vain
 	p.stopListening()
-	_ = p.waitClosed(settle) // most visitors stay longer
+	wait := settle
+	if p.wasTaken() {
+		wait = settleTaken
+		defer p.reports()()
+	}
+	_ = p.waitClosed(wait) // most visitors stay longer
 	if err := e.shutdown(); err != nil {
 		p.log.Warn("shut down the public servers", "error", err)
 	}
-	if err := p.waitClosed(p.o.Grace - settle); err != nil {
+	p.sayQuiet()
+	if err := p.waitClosed(p.o.Grace - p.o.Now().Sub(begin)); err != nil {
 		p.log.Warn("closing connections that are open at the end of the drain", "connections", p.conns.count())
 	}
 	e.stop()
 	if err := p.waitClosed(farewell); err != nil {
 		if err := p.conns.closeAll(); err != nil {
 			p.log.Debug("cut connections", "error", err)
+		}
+	}
+	if p.hands.from != nil { // what it still has open, an heir hears of through this process
+		ctx, cancel := context.WithTimeout(context.Background(), p.o.Grace-p.o.Now().Sub(begin))
+		defer cancel()
+		if err := p.hands.from.wait(ctx); err != nil {
+			p.log.Warn("leaving before the process that this one took over from", "open", p.hands.from.counts())
 		}
 	}
 	p.log.Info("proxy stopped", "took", p.o.Now().Sub(begin))

@@ -11,22 +11,23 @@ import (
 )
 
 // listener is a public listener whose connections are known, so that a drain
-// can see when the last one is closed. Passing listeners from one process to
-// the next begins here.
+// can see when the last one is closed.
 type listener struct {
 	*net.TCPListener
-	conns *conns
-	close func() error // of any number of calls the first counts
+	conns  *conns
+	charge <-chan struct{} // nothing is accepted before it is closed
+	closed chan struct{}
+	close  func() error // of any number of calls the first counts
 }
 
 // listen opens the public listeners.
 func (p *Proxy) listen(ctx context.Context) (err error) {
 	p.conns.open = map[*conn]struct{}{}
 	p.conns.closed = make(chan struct{}, 1)
-	if p.http, err = p.listenOn(ctx, p.o.HTTP); err != nil {
+	if p.http, err = p.listenOn(ctx, "http", p.o.HTTP); err != nil {
 		return fmt.Errorf("listen on SWINGBRIDGE_HTTP: %w", err)
 	}
-	if p.https, err = p.listenOn(ctx, p.o.HTTPS); err != nil {
+	if p.https, err = p.listenOn(ctx, "https", p.o.HTTPS); err != nil {
 		p.stopListening()
 		return fmt.Errorf("listen on SWINGBRIDGE_HTTPS: %w", err)
 	}
@@ -34,16 +35,29 @@ func (p *Proxy) listen(ctx context.Context) (err error) {
 	return nil
 }
 
-// listenOn returns nil for no address.
-func (p *Proxy) listenOn(ctx context.Context, address string) (*listener, error) {
+// listenOn returns nil for no address. It takes the listener from the process
+// that is taken over if that has it.
+func (p *Proxy) listenOn(ctx context.Context, name, address string) (*listener, error) {
 	if address == "" {
 		return nil, nil
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	l, err := p.inherit(name, address)
 	if err != nil {
 		return nil, err
 	}
-	return &listener{TCPListener: l.(*net.TCPListener), conns: &p.conns, close: sync.OnceValue(l.Close)}, nil
+	if l == nil {
+		fresh, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+		if err != nil {
+			return nil, err
+		}
+		l = fresh.(*net.TCPListener)
+	}
+	out := &listener{TCPListener: l, conns: &p.conns, charge: p.hands.charge, closed: make(chan struct{})}
+	out.close = sync.OnceValue(func() error {
+		close(out.closed)
+		return l.Close()
+	})
+	return out, nil
 }
 
 func (p *Proxy) stopListening() {
@@ -58,6 +72,11 @@ func (p *Proxy) stopListening() {
 
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case <-l.charge:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
 	c, err := l.AcceptTCP()
 	if err != nil {
 		return nil, err

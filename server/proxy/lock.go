@@ -23,18 +23,19 @@ func takeLock(path string) (*os.File, error) {
 		owner, _ := io.ReadAll(io.LimitReader(f, 20)) // the message is good without it
 		_ = f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w: process %s holds %s; stop it, or give this one another SWINGBRIDGE_DATA",
+			return nil, fmt.Errorf("%w: process %s holds %s; stop it, take over from it with swingbridge proxy --take-over, or give this one another SWINGBRIDGE_DATA",
 				ErrLocked, strings.TrimSpace(string(owner)), path)
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	if err := errors.Join(f.Truncate(0), writeAt(f, fmt.Sprintln(os.Getpid()))); err != nil {
+	if err := writeOwner(f); err != nil {
 		return nil, errors.Join(fmt.Errorf("write lock file: %w", err), f.Close())
 	}
 	return f, nil
 }
 
-func writeAt(f *os.File, text string) error {
-	_, err := f.WriteAt([]byte(text), 0)
-	return err
+// writeOwner says in the lock file who has it, for people.
+func writeOwner(f *os.File) error {
+	_, err := f.WriteAt([]byte(fmt.Sprintln(os.Getpid())), 0)
+	return errors.Join(f.Truncate(0), err)
 }

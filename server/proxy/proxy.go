@@ -47,7 +47,8 @@ type Options struct {
 	Logger    *slog.Logger
 	Now       func() time.Time
 
-	limits limits // replaced in tests
+	limits limits            // replaced in tests
+	at     func(step string) // tests: called at a step of a take-over
 }
 
 // ControlPlane says where the pages, the API and the webhooks are.
@@ -85,6 +86,7 @@ type Proxy struct {
 	unrouted    atomic.Uint64 // requests for a host or path nobody has
 	started     chan struct{}
 	leaving     chan struct{} // closed when draining begins: nobody waits any more
+	hands       succession
 	release     sync.Once
 }
 
@@ -110,13 +112,22 @@ func New(o Options) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
+	p, err := build(o, lock)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return p, nil
+}
+
+// build makes the proxy that owns the lock.
+func build(o Options, lock *os.File) (*Proxy, error) {
 	p := &Proxy{
 		o: o, log: o.Logger, lock: lock, proofs: newProofs(o.Now),
-		traffic: map[string]*traffic{}, started: make(chan struct{}), leaving: make(chan struct{}),
+		traffic: map[string]*traffic{}, started: make(chan struct{}), leaving: make(chan struct{}), hands: newSuccession(),
 	}
 	p.save = func(t *table) error { return writeTable(p.path(tableFile), t) }
 	if err := p.load(); err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return nil, err
 	}
 	p.id = known().add(p)
 	return p, nil
@@ -144,6 +155,9 @@ func (o *Options) check() error {
 	}
 	if o.limits == (limits{}) {
 		o.limits = limits{header: headerTimeout, stall: stall}
+	}
+	if o.at == nil {
+		o.at = func(string) {}
 	}
 	return nil
 }
@@ -182,18 +196,23 @@ func (p *Proxy) path(name string) string { return filepath.Join(p.o.DataDir, nam
 // Started is closed once visitors are served.
 func (p *Proxy) Started() <-chan struct{} { return p.started }
 
-// Close gives back what New took. Run does it too.
+// Close gives back what New or TakeOver took. Run does it too.
 func (p *Proxy) Close() error {
 	var err error
 	p.release.Do(func() {
 		known().remove(p.id)
-		err = p.lock.Close() // the lock goes with the descriptor
+		err = p.lock.Close() // the lock goes with the last descriptor
+		err = errors.Join(err, p.hands.from.leave())
+		if p.hands.heir != nil {
+			err = errors.Join(err, p.hands.heir.close())
+		}
 	})
 	return err
 }
 
-// Run serves until ctx ends. Then it stops accepting, lets what is in flight
-// end within Options.Grace, closes what is left, and returns.
+// Run serves until ctx ends or another process has taken over. Then it stops
+// accepting, lets what is in flight end within Options.Grace, closes what is
+// left, and returns.
 func (p *Proxy) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, p.Close()) }()
 	if err := p.listen(ctx); err != nil {
@@ -205,10 +224,20 @@ func (p *Proxy) Run(ctx context.Context) (err error) {
 		p.stopQUIC()
 		return err
 	}
+	if err := p.takeCharge(ctx); err != nil {
+		p.stopListening()
+		engine.stop()
+		p.stopQUIC()
+		return err
+	}
 	p.log.Info("proxy serves", "http", p.http.address(), "https", p.https.address(), "apps", len(p.table.Load().apps))
 	close(p.started)
 	defer makeRoom()()
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+		p.lastTurn()
+	case <-p.hands.taken:
+	}
 	p.drain(engine)
 	p.stopQUIC()
 	return nil
