@@ -5,6 +5,7 @@ import "time"
 // ServiceStatus is what runs of one service now.
 type ServiceStatus struct {
 	Name       string
+	Replica    int // counted from 0
 	Color      Color
 	Commit     string
 	Deployment string
@@ -13,6 +14,13 @@ type ServiceStatus struct {
 	Restarts   int
 	StartedAt  time.Time
 	Live       bool // visitors are on it
+}
+
+// ServicePlace names one container of a service of an app.
+type ServicePlace struct {
+	App, Service string
+	Color        Color // empty: the one that visitors are on
+	Replica      int   // counted from 0
 }
 
 // PlanSummary says what a deployment of a commit would do, in sentences.

@@ -95,6 +95,8 @@ func TestAPI_EveryAnswerIsAsDescribed(t *testing.T) {
 		{method: "GET", path: "/apps/shop/services/web/log?tail=3&since=1h", status: 200},
 		{method: "GET", path: "/apps/shop/services/web/log?tail=-3", status: 422, code: "invalid", field: "tail"},
 		{method: "GET", path: "/apps/shop/services/web/log?since=soon", status: 422, code: "invalid", field: "since"},
+		{method: "GET", path: "/apps/shop/services/web/log?replica=-1", status: 422, code: "invalid", field: "replica"},
+		{method: "GET", path: "/apps/shop/services/web/log?color=red", status: 422, code: "invalid", field: "color"},
 		{method: "GET", path: "/apps/shop/services/web/log?follow=on", status: 422, code: "invalid", field: "follow"},
 		{method: "GET", path: "/apps/shop/plan?commit=c0ffee", status: 200},
 		{method: "GET", path: "/audit", status: 200},
@@ -269,10 +271,11 @@ func TestAPI_ServiceLogOrders(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	for query, want := range map[string]string{
-		"":           "web tail=1000 since=false",
-		"?tail=5":    "web tail=5 since=false",
-		"?tail=all":  "web tail=-1 since=false",
-		"?since=90m": "web tail=-1 since=true",
+		"":                       "web tail=1000 since=false",
+		"?tail=5":                "web tail=5 since=false",
+		"?color=green&replica=2": "web tail=1000 since=false on green, replica 2",
+		"?tail=all":              "web tail=-1 since=false",
+		"?since=90m":             "web tail=-1 since=true",
 		"?since=2026-01-02T15:04:05Z&tail=9&follow=false": "web tail=9 since=true",
 	} {
 		got := w.do(t, request{method: "GET", path: "/api/v1/apps/shop/services/web/log" + query, token: "viewer"}).Body.String()

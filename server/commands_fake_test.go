@@ -157,11 +157,14 @@ func (m *memory) Services(ctx context.Context, app string) ([]pipeline.ServiceSt
 	}}, err
 }
 
-func (m *memory) ServiceLog(ctx context.Context, app, service string, o pipeline.LogOrder) (io.ReadCloser, error) {
-	if _, err := m.AppByName(ctx, app); err != nil {
+func (m *memory) ServiceLog(ctx context.Context, at pipeline.ServicePlace, o pipeline.LogOrder) (io.ReadCloser, error) {
+	if _, err := m.AppByName(ctx, at.App); err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("%s tail=%d since=%v", service, o.Tail, !o.Since.IsZero())
+	text := fmt.Sprintf("%s tail=%d since=%v", at.Service, o.Tail, !o.Since.IsZero())
+	if at.Color != "" {
+		text += fmt.Sprintf(" on %s, replica %d", at.Color, at.Replica)
+	}
 	if !o.Follow {
 		return io.NopCloser(strings.NewReader(text)), nil
 	}

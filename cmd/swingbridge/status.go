@@ -96,7 +96,11 @@ func (p *program) printApp(s appStatus) {
 	}
 	var rows [][]string
 	for _, v := range s.Services {
-		rows = append(rows, []string{v.Name, string(v.Color), pipeline.Short(v.Commit), v.Status, v.Health, fmt.Sprint(v.Restarts), ago(v.StartedAt)})
+		name := v.Name
+		if v.Replica > 0 {
+			name = fmt.Sprintf("%s (replica %d)", v.Name, v.Replica)
+		}
+		rows = append(rows, []string{name, string(v.Color), pipeline.Short(v.Commit), v.Status, v.Health, fmt.Sprint(v.Restarts), ago(v.StartedAt)})
 	}
 	fmt.Fprintln(p.out)
 	p.table("SERVICE\tCOLOR\tCOMMIT\tSTATUS\tHEALTH\tRESTARTS\tSTARTED", rows, "Nothing runs.")
@@ -118,16 +122,25 @@ func oneLine(s string) string {
 
 func (p *program) logs() *cobra.Command {
 	var follow bool
-	var since string
-	var tail int
+	var since, color string
+	var tail, replica int
 	c := &cobra.Command{
 		Use:   "logs APP [SERVICE]",
-		Short: "Show the output of a live service",
+		Short: "Show the output of a service",
+		Long: `Show the output of a service: of the color that visitors are on, or of the one
+you name. The values of the app's variables are masked.`,
 		Example: `  swingbridge logs shop -f
-  swingbridge logs shop web --since 1h`,
+  swingbridge logs shop web --since 1h
+  swingbridge logs shop web --color green`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			part := client.LogPart{Tail: tail, Follow: follow}
+			part := client.LogPart{Color: pipeline.Color(color), Replica: replica, Tail: tail, Follow: follow}
+			if color != "" && part.Color != pipeline.Blue && part.Color != pipeline.Green {
+				return usage("--color %q: say blue or green", color)
+			}
+			if replica < 0 {
+				return usage("--replica %d: they are counted from 0", replica)
+			}
 			if since != "" {
 				d, err := time.ParseDuration(since)
 				if err != nil || d <= 0 {
@@ -156,6 +169,8 @@ func (p *program) logs() *cobra.Command {
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is written from now on")
 	c.Flags().StringVar(&since, "since", "", "only what is newer than this, as in 1h")
+	c.Flags().StringVar(&color, "color", "", "blue or green (default: the one that visitors are on)")
+	c.Flags().IntVar(&replica, "replica", 0, "which of several replicas, counted from 0")
 	c.Flags().IntVar(&tail, "tail", 200, "at most this many lines from the end")
 	return c
 }

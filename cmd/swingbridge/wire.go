@@ -236,7 +236,7 @@ func (p *plant) openRunner(context.Context) error {
 	p.commands = command.New(command.Options{
 		Apps: p.store, Deployments: p.store, Environments: p.store, Tokens: p.store, Auditor: p.store, Jobs: p.queue, Replayer: replayer{p.store},
 		Source: p.source, Engine: p.engine, Proxy: p.plane, Modes: p.plane,
-		NewToken:     newToken,
+		Masked: logs.Masked, NewToken: newToken,
 		RemoveThings: func(ctx context.Context, a pipeline.App) error { return p.engine.RemoveApp(ctx, a.ID) },
 		Added:        p.heads.Look, Now: time.Now, Logger: p.log,
 	})

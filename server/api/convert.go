@@ -86,7 +86,7 @@ func envJSON(v pipeline.EnvVar) EnvVar {
 
 func serviceJSON(s pipeline.ServiceStatus) Service {
 	return Service{
-		Name: s.Name, Color: s.Color, Commit: s.Commit, Deployment: s.Deployment, Health: s.Health,
+		Name: s.Name, Replica: s.Replica, Color: s.Color, Commit: s.Commit, Deployment: s.Deployment, Health: s.Health,
 		Status: s.Status, Restarts: s.Restarts, StartedAt: s.StartedAt.UTC(), Live: s.Live,
 	}
 }

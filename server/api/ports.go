@@ -75,7 +75,7 @@ type TokenCommands interface {
 type LookCommands interface {
 	Replay(ctx context.Context, by pipeline.Actor, delivery string) (pipeline.Delivery, error)
 	Services(ctx context.Context, app string) ([]pipeline.ServiceStatus, error)
-	ServiceLog(ctx context.Context, app, service string, o pipeline.LogOrder) (io.ReadCloser, error)
+	ServiceLog(ctx context.Context, at pipeline.ServicePlace, o pipeline.LogOrder) (io.ReadCloser, error)
 	Plan(ctx context.Context, app, commit string) (pipeline.PlanSummary, error)
 }
 

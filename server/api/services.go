@@ -21,14 +21,20 @@ func (a *API) Services(w http.ResponseWriter, r *http.Request) {
 }
 
 // ServiceLog is GET /apps/{app}/services/{service}/log: the container's own
-// output, ?tail= lines of it or all, ?since= a time or a duration ago, ?follow=.
+// output, ?tail= lines of it or all, ?since= a time or a duration ago, ?follow=;
+// without ?color= on the color that visitors are on.
 func (a *API) ServiceLog(w http.ResponseWriter, r *http.Request) {
 	order, err := a.logOrder(r)
 	if err != nil {
 		a.fail(w, r, err)
 		return
 	}
-	text, err := a.commands.ServiceLog(r.Context(), r.PathValue("app"), r.PathValue("service"), order)
+	at, err := placeOf(r)
+	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	text, err := a.commands.ServiceLog(r.Context(), at, order)
 	if err != nil {
 		a.fail(w, r, err)
 		return
@@ -43,6 +49,22 @@ func (a *API) ServiceLog(w http.ResponseWriter, r *http.Request) {
 	if err := copyFlushed(w, text); err != nil && r.Context().Err() == nil {
 		a.logger.WarnContext(r.Context(), "send service log", "path", r.URL.Path, "error", err)
 	}
+}
+
+// placeOf reads ?color= and ?replica=.
+func placeOf(r *http.Request) (pipeline.ServicePlace, error) {
+	query := r.URL.Query()
+	at := pipeline.ServicePlace{App: r.PathValue("app"), Service: r.PathValue("service"), Color: pipeline.Color(query.Get("color"))}
+	if at.Color != "" && at.Color != pipeline.Blue && at.Color != pipeline.Green {
+		return at, invalid("color", "color must be blue or green")
+	}
+	if text := query.Get("replica"); text != "" {
+		var err error
+		if at.Replica, err = strconv.Atoi(text); err != nil || at.Replica < 0 {
+			return at, invalid("replica", "replica must be a number, counted from 0")
+		}
+	}
+	return at, nil
 }
 
 // defaultTail is how many lines a service log has if the client did not say.

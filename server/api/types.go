@@ -142,7 +142,8 @@ type EnvVar struct {
 // Service is what runs of one service.
 type Service struct {
 	Name       string         `json:"name"`
-	Color      pipeline.Color `json:"color"` // "" for a kept service
+	Replica    int            `json:"replica,omitempty"` // counted from 0
+	Color      pipeline.Color `json:"color"`             // "" for a kept service
 	Commit     string         `json:"commit"`
 	Deployment string         `json:"deployment,omitempty"`
 	Health     string         `json:"health"`

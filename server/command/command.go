@@ -6,6 +6,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
@@ -33,6 +34,7 @@ type Deployments interface {
 // Environments keeps the apps' variables.
 type Environments interface {
 	pipeline.Vault
+	EnvAt(ctx context.Context, appID string, version int64) (map[string]string, error)
 	SetEnv(ctx context.Context, appID, name, value string) (int64, error)
 	UnsetEnv(ctx context.Context, appID, name string) (int64, error)
 }
@@ -73,6 +75,8 @@ type Options struct {
 	Engine       pipeline.Engine
 	Proxy        pipeline.Proxy
 	Modes        pipeline.Modes
+	// Masked reads with the values of the secrets masked.
+	Masked func(from io.ReadCloser, secrets []string) io.ReadCloser
 	// NewToken makes an API token of 256 random bits, and its SHA-256.
 	NewToken func() (plain string, hash []byte)
 	// RemoveThings takes an app's containers, networks and images away.

@@ -21,7 +21,8 @@ type desk struct {
 	audit       []pipeline.AuditEntry
 	auditErr    error
 	env         map[string]string
-	envVersions map[string]int64 // by release
+	envThen     map[string]string // at any earlier version
+	envVersions map[string]int64  // by release
 }
 
 func (d *desk) AppByName(_ context.Context, name string) (pipeline.App, error) {
@@ -103,6 +104,9 @@ func (d *desk) Resolve(_ context.Context, id string, as pipeline.State, _ string
 }
 
 func (d *desk) Env(context.Context, string) (map[string]string, int64, error) { return d.env, 1, nil }
+func (d *desk) EnvAt(context.Context, string, int64) (map[string]string, error) {
+	return d.envThen, nil
+}
 func (d *desk) SetEnv(_ context.Context, _, name, value string) (int64, error) {
 	d.env[name] = value
 	return 2, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 )
@@ -22,30 +21,12 @@ func (c *Commands) Services(ctx context.Context, app string) ([]pipeline.Service
 	out := make([]pipeline.ServiceStatus, 0, len(there))
 	for _, k := range there {
 		out = append(out, pipeline.ServiceStatus{
-			Name: k.Owner.Service, Color: k.Owner.Color, Commit: k.Owner.Commit, Deployment: k.Owner.Deployment,
+			Name: k.Owner.Service, Replica: k.Replica, Color: k.Owner.Color, Commit: k.Owner.Commit, Deployment: k.Owner.Deployment,
 			Health: k.Health, Status: k.Status, Restarts: k.Restarts, StartedAt: k.StartedAt,
 			Live: entry.Deployment != "" && entry.Deployment == k.Owner.Deployment,
 		})
 	}
 	return out, nil
-}
-
-// ServiceLog streams the output of the service's live container.
-func (c *Commands) ServiceLog(ctx context.Context, app, service string, o pipeline.LogOrder) (io.ReadCloser, error) {
-	a, there, err := c.containers(ctx, app)
-	if err != nil {
-		return nil, err
-	}
-	live, err := c.o.Deployments.LiveDeployment(ctx, a.ID)
-	if err != nil && !errors.Is(err, pipeline.ErrNotFound) {
-		return nil, fmt.Errorf("read live deployment: %w", err)
-	}
-	for _, k := range there {
-		if k.Owner.Service == service && (live.ID == "" || k.Owner.Deployment == live.ID) {
-			return c.o.Engine.Logs(ctx, k.ID, o)
-		}
-	}
-	return nil, fmt.Errorf("service %s of app %s does not run: %w", service, app, pipeline.ErrNotFound)
 }
 
 // Plan says what a deployment of the commit, or of the branch head, would do.

@@ -142,14 +142,22 @@ func (c *Client) Log(ctx context.Context, id string, offset int64) (io.ReadClose
 
 // LogPart says which part of a service's output.
 type LogPart struct {
-	Tail   int // lines from the end; 0: the server's choice; less: all
-	Since  time.Time
-	Follow bool
+	Color   pipeline.Color // empty: the one that visitors are on
+	Replica int            // counted from 0
+	Tail    int            // lines from the end; 0: the server's choice; less: all
+	Since   time.Time
+	Follow  bool
 }
 
 // ServiceLog returns the output of an app's service. The caller closes it.
 func (c *Client) ServiceLog(ctx context.Context, app, service string, p LogPart) (io.ReadCloser, error) {
 	query := url.Values{}
+	if p.Color != "" {
+		query.Set("color", string(p.Color))
+	}
+	if p.Replica > 0 {
+		query.Set("replica", strconv.Itoa(p.Replica))
+	}
 	switch {
 	case p.Tail < 0:
 		query.Set("tail", "all")
