@@ -22,23 +22,44 @@ func (x *run) cutOver(ctx context.Context) (string, error) {
 	if entry.Preview, err = x.previewOld(ctx); err != nil {
 		x.say("no preview of %s: %v", x.dep.Color.Other(), err)
 	}
-	for _, c := range x.containers {
-		if err := x.Engine.SetRestart(ctx, c.ID, true); err != nil {
-			return "", fmt.Errorf("set restart policy of %s: %w", c.Name, err)
-		}
+	kept := make(chan error, 1)
+	go func() { kept <- x.keepRunning(ctx) }()
+	swung, err := x.swingAndProve(ctx, entry)
+	if kerr := <-kept; err == nil {
+		err = kerr
 	}
-	swung, err := x.swing(ctx, entry)
 	if err != nil {
 		return "", err
+	}
+	return fmt.Sprintf("visitors moved to %s in %s (durable in %s, table version %d), proved through the public listener",
+		x.dep.Color, swung.Swap, swung.Durable.Round(10*time.Microsecond), swung.Version), nil
+}
+
+func (x *run) swingAndProve(ctx context.Context, entry Entry) (Swung, error) {
+	swung, err := x.swing(ctx, entry)
+	if err != nil {
+		return Swung{}, err
 	}
 	x.cutAt = x.Now()
 	proof, done := context.WithTimeout(ctx, proofBudget)
 	defer done()
 	if err := x.Prover.Prove(proof, entry); err != nil {
-		return "", fmt.Errorf("prove through the public listener: %w", err)
+		return Swung{}, fmt.Errorf("prove through the public listener: %w", err)
 	}
-	return fmt.Sprintf("visitors moved to %s in %s (durable in %s, table version %d), proved through the public listener",
-		x.dep.Color, swung.Swap, swung.Durable.Round(10*time.Microsecond), swung.Version), nil
+	return swung, nil
+}
+
+// keepRunning lets the engine start the containers again from now on. It runs
+// beside the swing, for the engine takes its time and visitors wait for that;
+// the deployment is not watched before it is done. Killed in between, the run
+// is taken up again in this step and does it then.
+func (x *run) keepRunning(ctx context.Context) error {
+	for _, c := range x.containers {
+		if err := x.Engine.SetRestart(ctx, c.ID, true); err != nil {
+			return fmt.Errorf("set restart policy of %s: %w", c.Name, err)
+		}
+	}
+	return nil
 }
 
 // swing changes the table, or finds it changed already: after an interruption,

@@ -42,7 +42,7 @@ func (x *run) guard(ctx context.Context) (string, error) {
 	}
 }
 
-// well compares the containers with what they were when the probe had passed.
+// well compares the containers with what they were at the cutover.
 func (x *run) well(ctx context.Context) error {
 	for _, was := range x.containers {
 		svc, _ := x.rel.Stack.Service(was.Owner.Service)

@@ -19,7 +19,7 @@ import (
 // where it has a health check, and answer several times in a row.
 func (x *run) probe(ctx context.Context) (string, error) {
 	var seen []string
-	for i, c := range x.containers {
+	for _, c := range x.containers {
 		svc, ok := x.rel.Stack.Service(c.Owner.Service)
 		if !ok || svc.Role != stack.Web {
 			continue
@@ -30,9 +30,6 @@ func (x *run) probe(ctx context.Context) (string, error) {
 				x.tailLog(context.WithoutCancel(ctx), c)
 			}
 			return "", fmt.Errorf("%s: %w", called(svc, c), err)
-		}
-		if x.containers[i], err = x.Engine.Inspect(ctx, c.ID); err != nil {
-			return "", fmt.Errorf("look at container: %w", err)
 		}
 		seen = append(seen, strings.TrimPrefix(called(svc, c), "service ")+": "+line)
 	}
@@ -48,8 +45,8 @@ func called(svc stack.Service, c Container) string {
 	return "service " + svc.Name
 }
 
-// probeOne probes one container until it answered often enough, died, or the
-// time is up.
+// probeOne probes one container, just started, until it answered often enough,
+// died, or the time is up.
 func (x *run) probeOne(ctx context.Context, svc stack.Service, c Container) (string, error) {
 	begun := x.Now()
 	client := &http.Client{
@@ -58,8 +55,7 @@ func (x *run) probeOne(ctx context.Context, svc stack.Service, c Container) (str
 		Transport:     &http.Transport{DialContext: x.Engine.Dial, DisableKeepAlives: true},
 	}
 	var last answer
-	var now Container
-	var looked time.Time
+	now, looked := c, begun
 	for good := 0; ; {
 		if last.good || x.Now().Sub(looked) >= lookPause {
 			var err error

@@ -22,7 +22,7 @@ var ErrKilled = errors.New("the server was killed")
 // goroutines.
 type World struct {
 	mu     sync.Mutex
-	asking sync.Mutex // Fail is asked by one call at a time
+	asking chan struct{} // Fail is asked by one call at a time; it may sleep in a bubble's time
 
 	// Fail, if set, is asked before each call and makes it fail. after is true
 	// for the second time it is asked, when the call has had its effect.
@@ -41,7 +41,7 @@ type World struct {
 
 // New returns a world with one app that has no deployment yet.
 func New() *World {
-	w := &World{}
+	w := &World{asking: make(chan struct{}, 1)}
 	w.forge = &Forge{w: w, commits: map[string]commit{}, heads: map[string]string{}}
 	w.engine = &Engine{
 		w: w, images: map[string]string{}, containers: map[string]*container{},
@@ -123,9 +123,9 @@ func (w *World) ask(name string, after bool) error {
 	if w.Fail == nil {
 		return nil
 	}
-	w.asking.Lock()
+	w.asking <- struct{}{}
 	err := w.Fail(name, after)
-	w.asking.Unlock()
+	<-w.asking
 	if errors.Is(err, ErrKilled) {
 		w.mu.Lock()
 		w.killed = true
