@@ -22,16 +22,6 @@ func (p *Proxy) Entry(_ context.Context, appID string) (pipeline.Entry, error) {
 	return e.Entry, nil
 }
 
-// Entries returns the whole table, ordered by app id.
-func (p *Proxy) Entries(context.Context) ([]pipeline.Entry, error) {
-	t := p.table.Load()
-	out := make([]pipeline.Entry, 0, len(t.apps))
-	for _, id := range sortedApps(t) {
-		out = append(out, t.apps[id].Entry)
-	}
-	return out, nil
-}
-
 // Swing puts the entry in the table if the app's entry still has version was.
 // It is on disk before it takes effect; once Swing has returned, no new request
 // reaches a target that the entry does not name. A call whose answer was lost
@@ -204,8 +194,14 @@ func (p *Proxy) entry(e pipeline.Entry) *entry {
 		})
 	}
 	out.preview = p.preview(out)
-	out.encoded, _ = json.Marshal(e) // strings, numbers and addresses: it cannot fail
+	out.encoded = encodeEntry(e)
 	return out
+}
+
+// encodeEntry is the entry as it is in the table file.
+func encodeEntry(e pipeline.Entry) []byte {
+	raw, _ := json.Marshal(e) // strings, numbers and addresses: it cannot fail
+	return raw
 }
 
 // remade is the entry once more, for a table in which something else of it is

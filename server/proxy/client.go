@@ -53,12 +53,6 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 	return h, c.call(ctx, order{method: http.MethodGet, path: "/v1/health", into: &h})
 }
 
-// Entries returns the whole table, ordered by app id.
-func (c *Client) Entries(ctx context.Context) ([]pipeline.Entry, error) {
-	var entries []pipeline.Entry
-	return entries, c.call(ctx, order{method: http.MethodGet, path: "/v1/table", into: &entries})
-}
-
 // Entry implements pipeline.Proxy.
 func (c *Client) Entry(ctx context.Context, appID string) (pipeline.Entry, error) {
 	var e pipeline.Entry

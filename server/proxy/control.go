@@ -31,6 +31,7 @@ func (p *Proxy) Control() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/health", p.getHealth)
 	mux.HandleFunc("GET /v1/table", p.getTable)
+	mux.HandleFunc("PUT /v1/table", p.putTable)
 	mux.HandleFunc("GET /v1/apps/{id}", p.getApp)
 	mux.HandleFunc("PUT /v1/apps/{id}", p.putApp)
 	mux.HandleFunc("DELETE /v1/apps/{id}", p.deleteApp)
@@ -111,11 +112,6 @@ func (p *Proxy) getHealth(w http.ResponseWriter, _ *http.Request) {
 	answer(w, h, nil)
 }
 
-func (p *Proxy) getTable(w http.ResponseWriter, r *http.Request) {
-	entries, err := p.Entries(r.Context())
-	answer(w, entries, err)
-}
-
 func (p *Proxy) getApp(w http.ResponseWriter, r *http.Request) {
 	e, err := p.Entry(r.Context(), r.PathValue("id"))
 	if err == nil {
@@ -130,23 +126,28 @@ func (p *Proxy) putApp(w http.ResponseWriter, r *http.Request) {
 		answer(w, nil, err)
 		return
 	}
-	was, err := ifMatch(r)
-	switch {
-	case err != nil:
-	case was == nil:
-		err = fmt.Errorf("%w request: If-Match must name the version that is replaced, \"0\" for none", pipeline.ErrInvalid)
-	case e.AppID != r.PathValue("id"):
+	was, err := mustMatch(r)
+	if err == nil && e.AppID != r.PathValue("id") {
 		err = fmt.Errorf("%w entry: it is of app %s", pipeline.ErrInvalid, e.AppID)
 	}
 	if err != nil {
 		answer(w, nil, err)
 		return
 	}
-	swung, err := p.Swing(r.Context(), e, *was)
-	if err == nil {
-		w.Header().Set("ETag", etag(swung.Version))
+	done, err := p.Swing(r.Context(), e, was)
+	if err != nil {
+		answer(w, nil, err)
+		return
 	}
-	answer(w, swung, err)
+	now, err := p.Entry(r.Context(), e.AppID)
+	w.Header().Set("ETag", etag(done.Version))
+	answer(w, swung{done, now}, err)
+}
+
+// swung says how a change went, and what the table holds now.
+type swung struct {
+	pipeline.Swung
+	Entry pipeline.Entry `json:"entry"`
 }
 
 func (p *Proxy) deleteApp(w http.ResponseWriter, r *http.Request) {
@@ -216,7 +217,17 @@ func problemOf(err error) problem {
 	return p
 }
 
-func etag(version uint64) string { return `"` + strconv.FormatUint(version, 10) + `"` }
+// mustMatch is ifMatch where a version has to be named.
+func mustMatch(r *http.Request) (uint64, error) {
+	was, err := ifMatch(r)
+	if err == nil && was == nil {
+		err = fmt.Errorf("%w request: If-Match must name the version that is replaced, \"0\" for none", pipeline.ErrInvalid)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return *was, nil
+}
 
 // ifMatch reads the version that the caller expects, nil if none is named.
 func ifMatch(r *http.Request) (*uint64, error) {

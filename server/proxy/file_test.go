@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -26,7 +27,7 @@ func folder(t *testing.T) (dir string, data []byte, want []pipeline.Entry) {
 	if err := p.Drop(t.Context(), "id-app3"); err != nil {
 		t.Fatal(err)
 	}
-	want, _ = p.Entries(t.Context())
+	want = entries(p)
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -35,6 +36,11 @@ func folder(t *testing.T) (dir string, data []byte, want []pipeline.Entry) {
 		t.Fatal(err)
 	}
 	return dir, data, want
+}
+
+func entries(p *Proxy) []pipeline.Entry {
+	t, _ := p.Table(context.Background())
+	return t.Entries
 }
 
 func opened(t *testing.T, dir string) *Proxy {
@@ -51,7 +57,7 @@ func TestTableFile_ComesBackAsItWas(t *testing.T) {
 	t.Parallel()
 	dir, data, want := folder(t)
 	p := opened(t, dir)
-	got, _ := p.Entries(t.Context())
+	got := entries(p)
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(want[0].Paths[0].Targets[0])); diff != "" {
 		t.Error(diff)
 	}

@@ -39,7 +39,17 @@ type TrafficCounts struct {
 	Current    bool           `json:"current"` // the table names it: new requests go there
 	Inflight   int            `json:"inflight"`
 	Total      Counts         `json:"total"`
-	Recent     []Bucket       `json:"recent,omitempty"` // the last minute, oldest first, without empty ones
+	Recent     []Bucket       `json:"recent,omitempty"`  // the last minute, oldest first, without empty ones
+	Targets    []TargetCounts `json:"targets,omitempty"` // ordered by address
+}
+
+// TargetCounts is what went to one target of a deployment.
+type TargetCounts struct {
+	Address  netip.AddrPort `json:"address"`
+	Inflight int            `json:"inflight"`
+	Requests uint64         `json:"requests"`           // attempts
+	Failing  int            `json:"failing,omitempty"`  // attempts in a row without an answer
+	OutUntil time.Time      `json:"out_until,omitzero"` // it is left out until then
 }
 
 // Counts counts requests by how they ended.
@@ -194,13 +204,27 @@ func (t *traffic) counts() TrafficCounts {
 	defer t.mu.Unlock()
 	out := TrafficCounts{
 		AppID: t.named.AppID, App: t.named.App, Deployment: t.deployment, Commit: t.named.Commit, Color: t.named.Color,
-		Inflight: int(t.inflight.Load()), Total: t.total,
+		Inflight: int(t.inflight.Load()), Total: t.total, Targets: t.countTargets(),
 	}
 	for i := tick - bucketCount + 1; i <= tick && t.recent != nil; i++ {
 		if s := t.recent[i%bucketCount]; s.tick == i {
 			out.Recent = append(out.Recent, Bucket{At: time.Unix(0, i*int64(bucketLength)).UTC(), Counts: s.Counts})
 		}
 	}
+	return out
+}
+
+// countTargets is in the order of addresses. The caller holds t.mu.
+func (t *traffic) countTargets() []TargetCounts {
+	var out []TargetCounts
+	for _, x := range t.targets {
+		c := TargetCounts{Address: x.addr, Inflight: int(x.inflight.Load()), Requests: x.requests.Load(), Failing: int(x.failing.Load())}
+		if until := x.out.Load(); until != 0 {
+			c.OutUntil = time.Unix(0, until).UTC()
+		}
+		out = append(out, c)
+	}
+	slices.SortFunc(out, func(a, b TargetCounts) int { return a.Address.Compare(b.Address) })
 	return out
 }
 
