@@ -68,6 +68,9 @@ func (v *visit) enter(ctx context.Context) *page {
 			until = e.since.Add(comeBack)
 		}
 		if !v.hold(ctx, t, e, until) {
+			if ctx.Err() != nil {
+				return left()
+			}
 			return refusal
 		}
 	}

@@ -68,11 +68,11 @@ func (s *socket) Read(p []byte) (int, error) {
 			return n, nil
 		}
 		if s.said {
-			return 0, s.await()
+			return 0, s.part(p)
 		}
 		ending := s.ending.Load()
 		if ending && s.down.between() && !s.down.closed {
-			s.said, s.tail = true, farewellFrame(false)
+			s.say()
 			continue
 		}
 		n, err := s.ReadWriteCloser.Read(p)
@@ -85,9 +85,17 @@ func (s *socket) Read(p []byte) (int, error) {
 		if !s.limit.IsZero() {
 			return 0, errEnded // the frame did not come to its end
 		}
-		s.limit = time.Now().Add(streamEnd)
-		_ = s.conn.SetReadDeadline(s.limit) // a connection without deadline is closed
+		s.bound()
 	}
+}
+
+// say puts our close frame on its way to the visitor.
+func (s *socket) say() { s.said, s.tail = true, farewellFrame(false) }
+
+// bound gives what is left to do a limit.
+func (s *socket) bound() {
+	s.limit = time.Now().Add(streamEnd)
+	_ = s.conn.SetReadDeadline(s.limit) // a connection without deadline is closed
 }
 
 // pass returns how much of what was read goes to the visitor: all, or what is
@@ -97,12 +105,26 @@ func (s *socket) pass(data []byte, ending bool) int {
 		s.down.all(data)
 		return len(data)
 	}
-	return s.down.next(data)
+	n := s.down.next(data)
+	if s.down.between() && !s.down.closed {
+		s.say()
+	}
+	s.down.all(data[n:])
+	return n
 }
 
-// await waits for the visitor's goodbye.
-func (s *socket) await() error {
-	timer := time.NewTimer(streamEnd)
+// part waits for both sides to say goodbye. What the target still sends is
+// read, for an unread byte would make of our end a reset.
+func (s *socket) part(p []byte) error {
+	s.bound()
+	for !s.down.closed {
+		n, err := s.ReadWriteCloser.Read(p)
+		s.down.all(p[:n])
+		if err != nil {
+			break
+		}
+	}
+	timer := time.NewTimer(time.Until(s.limit))
 	defer timer.Stop()
 	select {
 	case <-s.goodbye:
