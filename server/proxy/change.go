@@ -131,6 +131,7 @@ func (p *Proxy) persist(next *table) (time.Duration, error) {
 		}
 		return 0, err
 	}
+	p.unsaved = false
 	return time.Since(begin), nil
 }
 

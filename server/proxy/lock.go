@@ -36,6 +36,9 @@ func takeLock(path string) (*os.File, error) {
 
 // writeOwner says in the lock file who has it, for people.
 func writeOwner(f *os.File) error {
+	if err := f.Truncate(0); err != nil {
+		return err
+	}
 	_, err := f.WriteAt([]byte(fmt.Sprintln(os.Getpid())), 0)
-	return errors.Join(f.Truncate(0), err)
+	return err
 }

@@ -20,11 +20,11 @@ func (p *Proxy) Lose(ctx context.Context, appID string, at netip.Addr) error {
 	cur := p.table.Load()
 	old := cur.apps[appID]
 	if old == nil {
-		return nil
+		return p.settle()
 	}
 	e, lost := without(old.Entry, at)
 	if !lost {
-		return nil
+		return p.settle()
 	}
 	e.Version = cur.seq + 1
 	made := p.entry(e)
@@ -34,7 +34,17 @@ func (p *Proxy) Lose(ctx context.Context, appID string, at netip.Addr) error {
 	}
 	p.swap(next)
 	p.log.WarnContext(ctx, "target lost", "app", e.App, "deployment", e.Deployment, "target", at)
-	_, err = p.persist(next)
+	p.unsaved = true
+	return p.settle()
+}
+
+// settle writes the table if an address was lost in memory only. The caller
+// holds p.changes.
+func (p *Proxy) settle() error {
+	if !p.unsaved {
+		return nil
+	}
+	_, err := p.persist(p.table.Load())
 	return err
 }
 

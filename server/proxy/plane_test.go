@@ -64,6 +64,32 @@ func TestLose_ADeadTargetIsDroppedAtOnce(t *testing.T) {
 	})
 }
 
+func TestLose_TakesEffectAlsoWhereItCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	p := opened(t, t.TempDir())
+	b := newBackend(t, "d1")
+	swing(t, p, entryOf("a", "a.example", b))
+	write, full := p.save, errors.New("no space left on device")
+	p.save = func(*table) error { return full }
+	if err := p.Lose(t.Context(), "id-a", b.addr.Addr()); !errors.Is(err, full) {
+		t.Errorf("lose: %v", err)
+	}
+	if e, _ := p.Entry(t.Context(), "id-a"); len(e.Paths[0].Targets) != 0 {
+		t.Error("visitors are still sent there")
+	}
+	p.save = write
+	if err := p.Lose(t.Context(), "id-a", b.addr.Addr()); err != nil {
+		t.Errorf("once more: %v", err)
+	}
+	dir := p.o.DataDir
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if e, _ := opened(t, dir).Entry(t.Context(), "id-a"); len(e.Paths[0].Targets) != 0 {
+		t.Error("it comes back with the next start")
+	}
+}
+
 func TestEndStreams_ClosesWebSocketsAsGoingAway(t *testing.T) {
 	t.Parallel()
 	planes(t, func(t *testing.T, p *Proxy, plane plane) {

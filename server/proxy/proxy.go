@@ -77,6 +77,7 @@ type Proxy struct {
 	table   atomic.Pointer[table]
 	changes sync.Mutex           // serialises table changes and guards traffic
 	traffic map[string]*traffic  // by deployment id
+	unsaved bool                 // the table in memory is ahead of the file; guarded by changes
 	save    func(t *table) error // durable when it returns; replaced in tests
 
 	http, https *listener

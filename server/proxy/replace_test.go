@@ -91,7 +91,7 @@ func TestControl_RefusesWhatItDoesNotKnow(t *testing.T) {
 	}}}
 	for path, body := range map[string]string{
 		"/v1/apps/id-a":      `{"app_id":"id-a","app":"a","deployment":"d2","shares":[1,2]}`,
-		"/v1/apps/id-a/mode": `{"kind":"hold","untill":"2030-01-01T00:00:00Z"}`,
+		"/v1/apps/id-a/mode": `{"kind":"hold","till":"2030-01-01T00:00:00Z"}`,
 		"/v1/table":          `{"entries":[]} {"entries":[]}`,
 	} {
 		req, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://proxy"+path, strings.NewReader(body))

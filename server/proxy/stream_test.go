@@ -143,8 +143,8 @@ func torrent(t *testing.T) (addr netip.AddrPort, left chan error) {
 	return netip.MustParseAddrPort(s.Listener.Addr().String()), left
 }
 
-// upgrade opens a WebSocket by hand.
-func upgrade(t *testing.T, p *Proxy, host string) (net.Conn, *bufio.Reader) {
+// openSocket opens a WebSocket by hand.
+func openSocket(t *testing.T, p *Proxy, host string) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	c, err := dial(t.Context(), p.http.address())
 	if err != nil {
@@ -169,7 +169,7 @@ func TestEndStreams_NeverTearsAFrame(t *testing.T) {
 		e := entryOf("a", "a.example")
 		e.Deployment, e.Paths[0].Targets = fmt.Sprint("d", round), []netip.AddrPort{addr}
 		swing(t, p, e)
-		c, in := upgrade(t, p, "a.example")
+		c, in := openSocket(t, p, "a.example")
 		sending := make(chan error, 1) // the visitor sends large frames meanwhile, in pieces
 		var stop atomic.Bool
 		go func() {
@@ -221,7 +221,7 @@ func TestEndStreams_DoesNotWaitForAVisitorWhoSaysNothing(t *testing.T) {
 	t.Parallel()
 	p := setup(t)
 	swing(t, p, entryOf("a", "a.example", newBackend(t, "d1")))
-	_, in := upgrade(t, p, "a.example")
+	_, in := openSocket(t, p, "a.example")
 	if _, err := p.EndStreams(t.Context(), "d1", time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestEndStreams_SpreadsTheirEnds(t *testing.T) {
 	const many = 30
 	ended := make(chan time.Time, many)
 	for range many {
-		_, in := upgrade(t, p, "a.example")
+		_, in := openSocket(t, p, "a.example")
 		go func() {
 			if opcode, _, err := readFrame(in); opcode != opClose || err != nil {
 				t.Errorf("frame %d, %v", opcode, err)
