@@ -26,6 +26,9 @@ type Apps interface {
 type Deployments interface {
 	pipeline.Records
 	Deployments(ctx context.Context, q pipeline.DeploymentQuery) ([]pipeline.Deployment, error)
+	// LastGood is the last good deployment before the live one; ErrNotFound if
+	// there is none.
+	LastGood(ctx context.Context, appID string) (pipeline.Deployment, error)
 	QueueDeployment(ctx context.Context, n pipeline.NewDeployment) (pipeline.Deployment, error)
 	CancelQueued(ctx context.Context, id, reason string) (bool, error)
 	Resolve(ctx context.Context, id string, as pipeline.State, reason string) error

@@ -2,9 +2,9 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/swingbridge/swingbridge/pipeline"
@@ -89,43 +89,11 @@ func (c *Commands) rollbackTarget(ctx context.Context, a pipeline.App, to string
 		}
 		return d, nil
 	}
-	good, err := c.o.Deployments.Deployments(ctx, pipeline.DeploymentQuery{
-		AppID: a.ID, Page: pipeline.Page{Limit: 200}, States: []pipeline.State{pipeline.Live, pipeline.Retired},
-	})
-	if err != nil {
-		return pipeline.Deployment{}, fmt.Errorf("list deployments: %w", err)
+	d, err := c.o.Deployments.LastGood(ctx, a.ID)
+	if errors.Is(err, pipeline.ErrNotFound) {
+		return d, fmt.Errorf("%w: app %s has no earlier release to go back to", pipeline.ErrConflict, a.Name)
 	}
-	for _, d := range good {
-		same, err := c.sameAsLive(ctx, good, d)
-		if err != nil {
-			return pipeline.Deployment{}, err
-		}
-		if !same {
-			return d, nil
-		}
-	}
-	return pipeline.Deployment{}, fmt.Errorf("%w: app %s has no earlier release to go back to", pipeline.ErrConflict, a.Name)
-}
-
-// sameAsLive reports whether going to the deployment's release would change
-// nothing: the same commit with the same environment is live.
-func (c *Commands) sameAsLive(ctx context.Context, good []pipeline.Deployment, d pipeline.Deployment) (bool, error) {
-	i := slices.IndexFunc(good, func(g pipeline.Deployment) bool { return g.State == pipeline.Live })
-	if d.ReleaseID == "" || i >= 0 && good[i].ReleaseID == d.ReleaseID {
-		return true, nil // the live one itself is among them
-	}
-	if i < 0 || good[i].Commit != d.Commit {
-		return false, nil
-	}
-	live, err := c.o.Deployments.Release(ctx, good[i].ReleaseID)
-	if err != nil {
-		return false, fmt.Errorf("read the live release: %w", err)
-	}
-	other, err := c.o.Deployments.Release(ctx, d.ReleaseID)
-	if err != nil {
-		return false, fmt.Errorf("read an earlier release: %w", err)
-	}
-	return live.EnvVersion == other.EnvVersion, nil
+	return d, err
 }
 
 // Cancel ends a deployment: a queued one at once, a running one after undoing

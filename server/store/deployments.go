@@ -70,6 +70,27 @@ func (s *Store) LiveDeployment(ctx context.Context, appID string) (d pipeline.De
 	return d, err
 }
 
+// selectLastGood finds where a rollback goes. What has the live one's release is
+// passed over, and so is its commit with the same environment: going there
+// would change nothing.
+const selectLastGood = selectDeployment + `join releases r on r.id = d.release_id
+	where d.app_id = $1 and d.state = 'retired' and not exists (
+		select 1 from deployments l join releases lr on lr.id = l.release_id
+		where l.app_id = $1 and l.state = 'live'
+		and (lr.id = r.id or l.commit_sha = d.commit_sha and lr.env_version = r.env_version))
+	order by d.id desc limit 1`
+
+// LastGood is the app's last good deployment before the live one, without its
+// steps; ErrNotFound if there is none.
+func (s *Store) LastGood(ctx context.Context, appID string) (pipeline.Deployment, error) {
+	return lastGood(ctx, s.db.Read, appID)
+}
+
+func lastGood(ctx context.Context, q querier, appID string) (pipeline.Deployment, error) {
+	d, err := scanDeployment(q.QueryRowContext(ctx, selectLastGood, appID))
+	return d, found(err, "earlier release of app %s", appID)
+}
+
 // Deployments lists deployments newest first, with their steps.
 func (s *Store) Deployments(ctx context.Context, query pipeline.DeploymentQuery) (list []pipeline.Deployment, err error) {
 	where, args := []string{"1 = 1"}, []any{}

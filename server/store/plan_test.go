@@ -24,6 +24,7 @@ func TestPlan_NothingReadsTheWholeHistory(t *testing.T) {
 		selectOlderQueued:              "deployments_app_state (app_id=? AND state=?",
 		selectDeployment + whereQueued: "deployments_app_state (app_id=? AND state=?",
 		selectStuck:                    "deployments_app_state (app_id=? AND state=?",
+		selectLastGood:                 "deployments_app_state (app_id=? AND state=?",
 		selectNewerQueued:              "(app_id=? AND state=?",
 		`select id from deployments where app_id = $1 and state = 'live'`: "(app_id=?",
 		selectStandingApps: "MULTI-INDEX OR",

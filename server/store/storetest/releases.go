@@ -86,6 +86,50 @@ func testReleases(t *testing.T, open Open) {
 	})
 }
 
+func testLastGood(t *testing.T, open Open) {
+	w := Setup(t, open)
+	a, other := w.App(t, "shop"), w.App(t, "blog")
+	wantGood := func(what, want string) {
+		t.Helper()
+		d, err := w.LastGood(t.Context(), a.ID)
+		if want == "" {
+			wantErr(t, err, pipeline.ErrNotFound)
+			return
+		}
+		must(t, err)
+		if d.ReleaseID != want || d.AppName != "shop" {
+			t.Errorf("%s: %+v, want the release %s", what, d, want)
+		}
+	}
+	deploy := func(of pipeline.App, name, commit string, env int64) string {
+		d := w.Queue(t, of, pipeline.Manual, commit)
+		r := release(name, of)
+		r.Commit, r.EnvVersion = commit, env
+		must(t, w.SaveRelease(t.Context(), d.ID, r))
+		return d.ID
+	}
+	wantGood("nothing was deployed", "")
+	w.GoLive(t, deploy(a, "r1", sha("a"), 6))
+	wantGood("the first is live", "")
+	w.GoLive(t, deploy(a, "r2", sha("b"), 6))
+	w.GoLive(t, deploy(other, "o1", sha("c"), 6))
+	w.GoLive(t, deploy(other, "o2", sha("d"), 6))
+	wantGood("the second is live", "r1")
+	w.GoLive(t, deploy(a, "r3", sha("b"), 7))
+	wantGood("the same commit with another environment", "r2")
+	w.GoLive(t, deploy(a, "r4", sha("b"), 7))
+	wantGood("the same commit and environment, built anew", "r2")
+	w.Walk(t, deploy(a, "r5", sha("e"), 7), pipeline.Running, pipeline.Failed)
+	w.Walk(t, deploy(a, "r6", sha("e"), 7), pipeline.Running, pipeline.CuttingOver, pipeline.Watching, pipeline.RolledBack)
+	wantGood("what failed or was rolled back", "r2")
+	again, err := w.QueueDeployment(t.Context(), pipeline.NewDeployment{AppID: a.ID, Trigger: pipeline.Rollback, ReleaseID: "r4"})
+	must(t, err)
+	w.GoLive(t, again.ID)
+	wantGood("the live release under another deployment", "r2")
+	w.Walk(t, again.ID, pipeline.Retired)
+	wantGood("nothing is live", "r4")
+}
+
 func testEnv(t *testing.T, open Open) {
 	w := Setup(t, open)
 	a, other := w.App(t, "shop"), w.App(t, "blog")

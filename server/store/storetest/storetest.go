@@ -35,6 +35,7 @@ func Run(t *testing.T, open Open) {
 		"Deliver":   testDeliver,
 		"Heads":     testHeads,
 		"Releases":  testReleases,
+		"LastGood":  testLastGood,
 		"Env":       testEnv,
 		"Seals":     testSeals,
 		"Addresses": testAddresses,
