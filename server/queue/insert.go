@@ -57,15 +57,9 @@ func (q *Queue) Cancel(ctx context.Context, uniqueKey string, cause error) (bool
 	}
 	q.claims.Lock() // a claim is either before this and known here, or sees the flag
 	defer q.claims.Unlock()
-	var id int64
-	err := q.write.QueryRowContext(ctx, `
-		update jobs set cancel = $1 where unique_key = $2 and state in ('queued', 'running')
-		returning id`, cause.Error(), uniqueKey).Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("cancel job %s: %w", uniqueKey, err)
+	id, err := markCanceled(ctx, q.write, uniqueKey, cause)
+	if err != nil || id == 0 {
+		return false, err
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -73,6 +67,28 @@ func (q *Queue) Cancel(ctx context.Context, uniqueKey string, cause error) (bool
 		r.cancel(cause)
 	}
 	return true, nil
+}
+
+// CancelIn is Cancel in the caller's transaction. Call Heed after the commit, or
+// a job that runs here hears of it at the next heartbeat only.
+func CancelIn(ctx context.Context, tx *sql.Tx, uniqueKey string, cause error) (bool, error) {
+	id, err := markCanceled(ctx, tx, uniqueKey, cause)
+	return id != 0, err
+}
+
+// markCanceled writes the cancel down and returns the job's id, 0 if no such job
+// is queued or running.
+func markCanceled(ctx context.Context, db interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}, uniqueKey string, cause error,
+) (id int64, err error) {
+	err = db.QueryRowContext(ctx, `
+		update jobs set cancel = $1 where unique_key = $2 and state in ('queued', 'running')
+		returning id`, cause.Error(), uniqueKey).Scan(&id)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("cancel job %s: %w", uniqueKey, err)
+	}
+	return id, nil
 }
 
 // again is what Again returns.

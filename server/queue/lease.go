@@ -39,6 +39,7 @@ func (q *Queue) keepLeases(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-q.heed:
 		}
 		err := q.beat(ctx)
 		if err == nil {

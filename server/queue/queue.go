@@ -72,7 +72,7 @@ type Options struct {
 type Queue struct {
 	Options
 	write, read *sql.DB
-	wake        chan struct{}
+	wake, heed  chan struct{}
 	slots       chan struct{}
 
 	claims sync.Mutex // held from a claim to its entry in running, and by the heartbeat
@@ -106,7 +106,7 @@ func New(write, read *sql.DB, o Options) *Queue {
 	}
 	return &Queue{
 		Options: o, write: write, read: read,
-		wake: make(chan struct{}, 1), slots: make(chan struct{}, o.Workers), running: map[int64]*run{},
+		wake: make(chan struct{}, 1), heed: make(chan struct{}, 1), slots: make(chan struct{}, o.Workers), running: map[int64]*run{},
 	}
 }
 
@@ -115,6 +115,15 @@ func New(write, read *sql.DB, o Options) *Queue {
 func (q *Queue) Wake() {
 	select {
 	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Heed makes the queue look for cancels now: call it after a transaction that
+// called CancelIn was committed. It never blocks.
+func (q *Queue) Heed() {
+	select {
+	case q.heed <- struct{}{}:
 	default:
 	}
 }

@@ -2,6 +2,7 @@ package queuetest
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"testing"
 	"time"
@@ -39,6 +40,35 @@ func cancelElsewhere(t *testing.T, w *world) {
 	}
 	got := await(t, b.causes, "the cancel")
 	if !errors.Is(got, queue.ErrCanceled) || got.Error() != "canceled: mona canceled it" {
+		t.Errorf("cause %v", got)
+	}
+	w.until(t, "d1", "canceled")
+}
+
+func cancelIn(t *testing.T, w *world) {
+	b, mine, never := newBlocker(), errors.New("mona rolled it back"), errors.New("never committed")
+	q, _ := w.start(t, b.handle, func(o *queue.Options) {
+		o.Lease, o.Causes = time.Hour, []error{mine, never} // no heartbeat comes by chance
+	})
+	w.insert(t, queue.Job{UniqueKey: "d1"})
+	await(t, b.began, "the job")
+	cancel := func(key string, cause error, want bool, end error) {
+		t.Helper()
+		err := w.tx(t, func(tx *sql.Tx) error {
+			if told, err := queue.CancelIn(t.Context(), tx, key, cause); told != want || err != nil {
+				t.Errorf("cancel %s: %v %v", key, told, err)
+			}
+			return end
+		})
+		if !errors.Is(err, end) {
+			t.Fatal(err)
+		}
+		q.Heed()
+	}
+	cancel("another", mine, false, nil)
+	cancel("d1", never, true, never)
+	cancel("d1", mine, true, nil)
+	if got := await(t, b.causes, "the cancel"); !errors.Is(got, mine) {
 		t.Errorf("cause %v", got)
 	}
 	w.until(t, "d1", "canceled")

@@ -39,6 +39,7 @@ func Run(t *testing.T, open Open) {
 		"ARunningJobIsNotRemoved":                   removeRunning,
 		"ACancelArrivesAtOnceWithItsCause":          cancelHere,
 		"ACancelOfAnotherWorkersJobArrives":         cancelElsewhere,
+		"ACancelInATransactionArrivesAfterIt":       cancelIn,
 		"ACancelOfAQueuedJobWaitsForItsClaim":       cancelQueued,
 		"ACancelOfNothingSaysSo":                    cancelNothing,
 		"AShutdownPutsTheJobBack":                   shutdown,
