@@ -19,6 +19,10 @@ type Delivery struct {
 	Reason  string // stable code
 	Message string // a sentence for people
 	Apps    []Verdict
+
+	// GoBack says that someone asks for an app to go back: whoever decides needs
+	// Standing.LastGood. It is not stored.
+	GoBack bool
 }
 
 // Outcome is what came of a delivery.
@@ -42,7 +46,9 @@ type Verdict struct {
 	Message      string
 	DeploymentID string // of the deployment that was queued or already there
 
-	Queue *NewDeployment // what to queue, if Outcome is queued
+	// What is to be done where Outcome is queued: one of them.
+	Queue     *NewDeployment
+	SwingBack bool // tell the run of DeploymentID, which is being watched, to go back
 }
 
 // Standing is what decides about a delivery: an app and its deployments that
@@ -50,6 +56,9 @@ type Verdict struct {
 type Standing struct {
 	App         App
 	Deployments []Deployment
+	// LastGood is where a rollback goes: the last good deployment before the live
+	// one. It is read for a delivery with GoBack; its zero ID means none.
+	LastGood Deployment
 }
 
 // NewDeployment asks for a deployment to be queued.

@@ -80,7 +80,7 @@ func TestDecide_EveryCaseHasItsReason(t *testing.T) {
 				t.Errorf("got %s %s %q, want %s %s", got.Outcome, got.Reason, got.Message, c.outcome, c.reason)
 			}
 			for _, v := range got.Apps {
-				if (v.Queue != nil) != (v.Outcome == pipeline.OutcomeQueued) || v.DeploymentID != c.deployment || v.AppID == "" {
+				if (v.Queue != nil) != (v.Outcome == pipeline.OutcomeQueued) || v.SwingBack || v.DeploymentID != c.deployment || v.AppID == "" {
 					t.Errorf("verdict %+v", v)
 				}
 			}

@@ -22,8 +22,11 @@ type Event struct {
 	Moved   bool   // the ref was created or forced: it may have gone back to an older commit
 	Subject string // first line of the commit's message
 	Sender  string
-	Check   string // of a check_run event: the check run's name
-	Button  string // and what was asked for
+
+	// Of a check_run event:
+	Check      string // the check run's name
+	Deployment string // its external id, which is our deployment's
+	Button     string // what was asked for
 }
 
 // errNotObject is answered with 400: GitHub sends one JSON object per delivery.
@@ -48,7 +51,7 @@ func Read(name string, body []byte) (Event, error) {
 		"pusher":      members{"name": &pusher},
 	}
 	if name == "check_run" {
-		m["check_run"] = members{"name": &e.Check, "head_sha": &checked}
+		m["check_run"] = members{"name": &e.Check, "head_sha": &checked, "external_id": &e.Deployment}
 		m["requested_action"] = members{"identifier": &pressed}
 	}
 	if err := readObject(body, m); err != nil {
@@ -72,6 +75,7 @@ func (e Event) Delivery(id string, body []byte, at time.Time) pipeline.Delivery 
 	return pipeline.Delivery{
 		ID: id, Event: e.Name, Action: e.Action, Repo: e.Repo, RepoID: e.RepoID,
 		Ref: e.Ref, Commit: e.Commit, Sender: e.Sender, Body: body, ReceivedAt: at,
+		GoBack: e.Button == rollback,
 	}
 }
 

@@ -48,7 +48,7 @@ func judged(name string, body []byte) (webhook.Event, error) {
 		e.Subject = subject(text("head_commit.message"))
 	}
 	if name == "check_run" {
-		e.Commit, e.Check = text("check_run.head_sha"), text("check_run.name")
+		e.Commit, e.Check, e.Deployment = text("check_run.head_sha"), text("check_run.name"), text("check_run.external_id")
 		switch e.Action {
 		case "requested_action":
 			e.Button = text("requested_action.identifier")
@@ -84,7 +84,7 @@ func odd() []string {
 		`{"repository":{"id":9223372036854775808}}`, `{"repository":{"id":-9223372036854775808}}`, `{"repository":{"id":"7"}}`,
 		`{"repository":[{"id":1}],"sender":"x","pusher":{"name":"p"},"head_commit":7}`, `{"sender":{"login":""},"pusher":{"name":"p"}}`,
 		`{"deleted":true,"deleted":false,"forced":"true","created":1}`, `{"created":true}`, `{"forced":true,"created":null}`,
-		`{"action":"requested_action","requested_action":{"identifier":"redeploy"},"check_run":{"name":"n","head_sha":"h"}}`,
+		`{"action":"requested_action","requested_action":{"identifier":"redeploy"},"check_run":{"name":"n","head_sha":"h","external_id":"01a"}}`,
 		`{"action":"rerequested","check_run":{"name":["n"],"head_sha":{}}}`,
 		`{"a":` + deep(9998) + `}`, `{"a":` + deep(9999) + `}`, `{"a":` + deep(10000) + `}`, `{"a":` + deep(10001) + `}`,
 		`{"ref":` + deep(9999) + `}`, `{"ref":` + deep(10000) + `}`, `{"repository":{"id":` + deep(9998) + `}}`, `{"repository":{"id":` + deep(9999) + `}}`,

@@ -136,6 +136,7 @@ func (p *plant) openStore(ctx context.Context) (err error) {
 			return err
 		},
 		Dequeue:   queue.Remove,
+		Cancel:    queue.CancelIn,
 		Committed: p.committed,
 		Reports:   func(pipeline.App) []pipeline.ReportTarget { return p.github.Targets() },
 	})
@@ -163,6 +164,10 @@ func loopback() []netip.Prefix {
 
 // committed spreads the news of a transaction. It must not block.
 func (p *plant) committed(c store.Change) {
+	if c.Canceled {
+		p.queue.Heed()
+		return // what comes of it is told when it comes
+	}
 	if c.Queued {
 		p.queue.Wake()
 	}

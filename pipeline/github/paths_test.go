@@ -145,23 +145,53 @@ func TestSender_StuckStaysOpenUntilAPersonDecides(t *testing.T) {
 	}
 }
 
-func TestSender_ButtonsAreOnCompletedCheckRuns(t *testing.T) {
+func TestSender_ButtonsAreThoseThatMakeSense(t *testing.T) {
 	t.Parallel()
-	for state, want := range map[pipeline.State][]string{
-		pipeline.Live:    {github.ActionRedeploy},
-		pipeline.Failed:  {github.ActionRedeploy},
-		pipeline.Running: nil,
+	w := setup(t, asApp)
+	s := w.sender()
+	life := []pipeline.State{pipeline.Queued}
+	for _, c := range []struct {
+		next  pipeline.State
+		want  []string
+		title string
+	}{
+		{pipeline.Running, nil, "Deploying: build images"},
+		{pipeline.Watching, []string{github.ActionRollback}, "Visitors are on it, the guard watches"},
+		{pipeline.Stuck, nil, "Stuck: a person has to decide: build of web failed: Dockerfile:3: `RUN` exit code 1"},
+		{pipeline.Live, []string{github.ActionRedeploy, github.ActionRollback}, "Live on green after 10s"},
+		{pipeline.Retired, []string{github.ActionRedeploy}, "Was live until a newer deployment took over"},
 	} {
-		w := setup(t, asApp)
-		w.outbox.put(deployment("01a", pipeline.Running, state))
-		flush(t, w.sender())
+		life = append(life, c.next)
+		w.outbox.put(deployment("01a", life...))
+		flush(t, s)
+		run := w.hub.CheckRuns()[0]
 		var got []string
-		for _, a := range w.hub.CheckRuns()[0].Actions {
+		for _, a := range run.Actions {
 			got = append(got, a.Identifier)
 		}
-		if !slices.Equal(got, want) {
-			t.Errorf("%s: buttons %v, want %v", state, got, want)
+		if !slices.Equal(got, c.want) || run.Title != c.title {
+			t.Errorf("%s: buttons %v under %q, want %v under %q", c.next, got, run.Title, c.want, c.title)
 		}
+	}
+}
+
+func TestSender_ACheckRunIsToldOnceThatVisitorsHaveMovedOnAndKeepsItsEnd(t *testing.T) {
+	t.Parallel()
+	w := setup(t, asApp)
+	live := []pipeline.State{pipeline.Running, pipeline.Watching, pipeline.Live}
+	w.outbox.put(deployment("01a", live...))
+	flush(t, w.sender())
+	before := w.hub.CheckRuns()[0]
+	for range 3 { // in between the sender was started anew
+		w.outbox.put(deployment("01a", append(live, pipeline.Retired)...))
+		flush(t, w.sender())
+	}
+	after := w.hub.CheckRuns()[0]
+	if len(after.History) != len(before.History)+1 || closings(after) != 1 {
+		t.Errorf("written %d times after it was closed, closed %d times; want once each", len(after.History)-len(before.History), closings(after))
+	}
+	if after.Status != before.Status || after.Conclusion != before.Conclusion || !after.CompletedAt.Equal(before.CompletedAt) || !after.StartedAt.Equal(before.StartedAt) {
+		t.Errorf("its end was %+v and is %+v", before, after)
 	}
 }
 

@@ -9,7 +9,8 @@ import (
 
 // deliverCheck makes or updates the check run and returns its id. known says
 // that this process left it as the outbox names it. A check run that is
-// completed stays as it is.
+// completed keeps how and when it ended; all that it is told afterwards is that
+// visitors have moved on.
 func (s *Sender) deliverCheck(ctx context.Context, j job, known bool) (int64, error) {
 	repo, want := j.repo(), CheckRunOf(j.subject)
 	have, found := remoteCheck{ID: j.row.RemoteID}, true
@@ -20,7 +21,10 @@ func (s *Sender) deliverCheck(ctx context.Context, j job, known bool) (int64, er
 		}
 	}
 	if found && have.closed() {
-		return have.ID, nil
+		if j.subject.Deployment.State != pipeline.Retired || have.Output.Title == want.Output.Title {
+			return have.ID, nil
+		}
+		want = want.afterwards()
 	}
 	if err := s.gate.pass(ctx); err != nil {
 		return 0, err

@@ -24,6 +24,9 @@ type remoteCheck struct {
 	ExternalID string `json:"external_id"`
 	Status     string `json:"status"`
 	Conclusion string `json:"conclusion"`
+	Output     struct {
+		Title string `json:"title"`
+	} `json:"output"`
 }
 
 // closed reports whether the check run is completed by us. GitHub itself marks

@@ -6,9 +6,12 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline"
 )
 
-// ActionRedeploy identifies the button on a completed check run. GitHub sends
-// it back in a check_run delivery with the action requested_action.
-const ActionRedeploy = "redeploy"
+// The identifiers of the buttons on check runs. GitHub sends one back in a
+// check_run delivery with the action requested_action.
+const (
+	ActionRedeploy = "redeploy"
+	ActionRollback = "rollback"
+)
 
 // CheckRun is the body with which a check run is made or updated.
 type CheckRun struct {
@@ -16,12 +19,12 @@ type CheckRun struct {
 	HeadSHA     string    `json:"head_sha,omitempty"` // only where it is made
 	ExternalID  string    `json:"external_id"`
 	DetailsURL  string    `json:"details_url,omitempty"`
-	Status      string    `json:"status"`
+	Status      string    `json:"status,omitempty"` // empty: as it is
 	Conclusion  string    `json:"conclusion,omitempty"`
 	StartedAt   time.Time `json:"started_at,omitzero"`
 	CompletedAt time.Time `json:"completed_at,omitzero"`
 	Output      Output    `json:"output"`
-	Actions     []Action  `json:"actions,omitempty"`
+	Actions     []Action  `json:"actions"` // all of them each time: absent means as they are
 }
 
 // Output is what a check run shows: summary and text are Markdown of at most
@@ -32,7 +35,8 @@ type Output struct {
 	Text    string `json:"text,omitempty"`
 }
 
-// Action is a button on a completed check run.
+// Action is a button on a check run. GitHub shows it once the check run is
+// completed.
 type Action struct {
 	Label       string `json:"label"`       // at most 20 characters
 	Description string `json:"description"` // at most 40
@@ -115,8 +119,9 @@ func faceOf(s pipeline.State) face {
 	return face{"in_progress", "", "pending", "in_progress", string(s)}
 }
 
-// Closed reports whether nothing more is said about a deployment in this state
-// in the given place.
+// closed reports whether nothing more is said about a deployment in this state
+// in the given place, or only after a look at what is there: a check run that is
+// completed is told once more that visitors have moved on.
 func closed(target pipeline.ReportTarget, s pipeline.State) bool {
 	if target == pipeline.ReportDeployment {
 		return s.Ended() && s != pipeline.Live // live becomes inactive when it retires
@@ -142,9 +147,16 @@ func CheckRunOf(s Subject) CheckRun {
 	}
 	if look.check == "completed" {
 		c.CompletedAt = second(endOf(d))
-		c.Actions = actions()
 	}
+	c.Actions = actions(d.State)
 	return c
+}
+
+// afterwards is what a check run that is completed is still told of a
+// deployment whose release visitors have left: that they have, and that there is
+// nothing to go back from. How and when it ended stays as it was said.
+func (c CheckRun) afterwards() CheckRun {
+	return CheckRun{Name: c.Name, ExternalID: c.ExternalID, DetailsURL: c.DetailsURL, Output: c.Output, Actions: c.Actions}
 }
 
 // CommitStatusOf is the commit status of a deployment as it should look now.
@@ -212,7 +224,18 @@ func endOf(d pipeline.Deployment) time.Time {
 	return d.EndedAt
 }
 
-// actions are the buttons on a completed check run.
-func actions() []Action {
-	return []Action{{"Redeploy", "Deploy this commit again", ActionRedeploy}}
+// actions are the buttons on the check run of a deployment in this state: back is
+// where visitors can go only from where they are.
+func actions(s pipeline.State) []Action {
+	redeploy := Action{"Redeploy", "Deploy this commit again", ActionRedeploy}
+	rollback := Action{"Roll back", "Go back to the release before this", ActionRollback}
+	switch {
+	case s == pipeline.Watching:
+		return []Action{rollback}
+	case s == pipeline.Live:
+		return []Action{redeploy, rollback}
+	case faceOf(s).check == "completed":
+		return []Action{redeploy}
+	}
+	return []Action{}
 }

@@ -181,7 +181,7 @@ func deployment(id string, states ...pipeline.State) pipeline.Deployment {
 func closings(c minihub.CheckRun) int {
 	n := 0
 	for _, h := range c.History {
-		if h.State == "completed" {
+		if h.Closes {
 			n++
 		}
 	}

@@ -76,12 +76,14 @@ func CancelIn(ctx context.Context, tx *sql.Tx, uniqueKey string, cause error) (b
 	return id != 0, err
 }
 
+// rower is a database or a transaction.
+type rower interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
 // markCanceled writes the cancel down and returns the job's id, 0 if no such job
 // is queued or running.
-func markCanceled(ctx context.Context, db interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}, uniqueKey string, cause error,
-) (id int64, err error) {
+func markCanceled(ctx context.Context, db rower, uniqueKey string, cause error) (id int64, err error) {
 	err = db.QueryRowContext(ctx, `
 		update jobs set cancel = $1 where unique_key = $2 and state in ('queued', 'running')
 		returning id`, cause.Error(), uniqueKey).Scan(&id)

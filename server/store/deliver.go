@@ -29,11 +29,11 @@ type deliverAnswer struct {
 // sent again.
 //
 // decide is told the apps that follow the delivery's repository and answers
-// the delivery with its outcome; a verdict with Queue set is queued in the same
-// transaction. It runs inside that transaction: it must be quick, must not
-// call the Store and may be called for a delivery whose commit then fails. A
-// delivery id that is stored already answers OutcomeDuplicate with the verdicts
-// from then, and decides nothing.
+// the delivery with its outcome; what a verdict asks for, Queue or SwingBack, is
+// done in the same transaction. It runs inside that transaction: it must be
+// quick, must not call the Store and may be called for a delivery whose commit
+// then fails. A delivery id that is stored already answers OutcomeDuplicate with
+// the verdicts from then, and decides nothing.
 func (s *Store) Deliver(ctx context.Context, d pipeline.Delivery, decide func([]pipeline.Standing) pipeline.Delivery) (pipeline.Delivery, error) {
 	if d.ID == "" || decide == nil {
 		return pipeline.Delivery{}, fmt.Errorf("deliver: %w: no delivery id or nobody to decide", pipeline.ErrInvalid)

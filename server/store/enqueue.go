@@ -237,3 +237,14 @@ func (s *Store) dequeue(ctx context.Context, t *tx, deployment string) error {
 	}
 	return nil
 }
+
+func (s *Store) cancel(ctx context.Context, t *tx, deployment string, cause error) (bool, error) {
+	if s.o.Cancel == nil {
+		return false, nil
+	}
+	told, err := s.o.Cancel(ctx, t.Tx, deployment, cause)
+	if err != nil {
+		return false, fmt.Errorf("cancel job: %w", err)
+	}
+	return told, nil
+}

@@ -104,15 +104,16 @@ func (p prepared) QueryContext(ctx context.Context, _ string, args ...any) (*sql
 }
 
 type repository struct {
-	id   int64
-	name string
+	id     int64
+	name   string
+	goBack bool // more is known of it then
 }
 
 func (s *Store) standing(ctx context.Context, g *groupTx, d pipeline.Delivery) ([]pipeline.Standing, error) {
 	if g.standings == nil || g.asOf != len(g.changes) {
 		g.standings, g.asOf = map[repository][]pipeline.Standing{}, len(g.changes)
 	}
-	key := repository{d.RepoID, d.Repo}
+	key := repository{d.RepoID, d.Repo, d.GoBack}
 	if known, is := g.standings[key]; is {
 		return known, nil
 	}
@@ -143,7 +144,13 @@ func (s *Store) readStanding(ctx context.Context, g *groupTx, d pipeline.Deliver
 		if err != nil {
 			return nil, fmt.Errorf("read open deployments: %w", err)
 		}
-		standing = append(standing, pipeline.Standing{App: app, Deployments: open})
+		st := pipeline.Standing{App: app, Deployments: open}
+		if d.GoBack {
+			if st.LastGood, err = lastGood(ctx, g.tx, app.ID); err != nil && !errors.Is(err, pipeline.ErrNotFound) {
+				return nil, err
+			}
+		}
+		standing = append(standing, st)
 	}
 	return standing, nil
 }
@@ -164,7 +171,7 @@ func learn(ctx context.Context, t *tx, app pipeline.App, d pipeline.Delivery) (p
 	return app, nil
 }
 
-// follow queues what the verdicts ask for.
+// follow does what the verdicts ask for.
 func (s *Store) follow(ctx context.Context, t *tx, d pipeline.Delivery, verdicts []pipeline.Verdict, standing []pipeline.Standing) ([]pipeline.Verdict, error) {
 	apps := make(map[string]pipeline.App, len(standing))
 	for _, st := range standing {
@@ -172,32 +179,59 @@ func (s *Store) follow(ctx context.Context, t *tx, d pipeline.Delivery, verdicts
 	}
 	out := make([]pipeline.Verdict, 0, len(verdicts))
 	for _, v := range verdicts {
-		if v.Queue != nil {
-			n := *v.Queue
-			if n.AppID == "" {
-				n.AppID = v.AppID
-			}
-			if n.DeliveryID == "" {
-				n.DeliveryID = d.ID
-			}
-			app, is := apps[n.AppID]
-			if !is {
-				return nil, fmt.Errorf("%w: app %q does not follow the repository", pipeline.ErrInvalid, n.AppID)
-			}
-			queued, err := s.queue(ctx, t, app, n)
-			if err != nil {
-				return nil, fmt.Errorf("queue for app %s: %w", app.Name, err)
-			}
-			// What was asked for by hand need not be the head: taken for it, the
-			// next look at the branch would find news and undo what was asked.
-			if n.Trigger.Automatic() {
-				if err := setSeenHead(ctx, t, app.ID, n.Commit); err != nil {
-					return nil, err
-				}
-			}
-			v.App, v.AppID, v.DeploymentID, v.Queue = app.Name, app.ID, queued.ID, nil
+		var err error
+		switch {
+		case v.Queue != nil:
+			v, err = s.followQueue(ctx, t, d, v, apps)
+		case v.SwingBack:
+			v, err = s.followSwingBack(ctx, t, v)
+		}
+		if err != nil {
+			return nil, err
 		}
 		out = append(out, v)
 	}
 	return out, nil
+}
+
+func (s *Store) followQueue(ctx context.Context, t *tx, d pipeline.Delivery, v pipeline.Verdict, apps map[string]pipeline.App) (pipeline.Verdict, error) {
+	n := *v.Queue
+	if n.AppID == "" {
+		n.AppID = v.AppID
+	}
+	if n.DeliveryID == "" {
+		n.DeliveryID = d.ID
+	}
+	app, is := apps[n.AppID]
+	if !is {
+		return v, fmt.Errorf("%w: app %q does not follow the repository", pipeline.ErrInvalid, n.AppID)
+	}
+	queued, err := s.queue(ctx, t, app, n)
+	if err != nil {
+		return v, fmt.Errorf("queue for app %s: %w", app.Name, err)
+	}
+	// What was asked for by hand need not be the head: taken for it, the next
+	// look at the branch would find news and undo what was asked.
+	if n.Trigger.Automatic() {
+		if err := setSeenHead(ctx, t, app.ID, n.Commit); err != nil {
+			return v, err
+		}
+	}
+	v.App, v.AppID, v.DeploymentID, v.Queue = app.Name, app.ID, queued.ID, nil
+	return v, nil
+}
+
+// followSwingBack cancels the run of what is being watched. That it has no job
+// cannot be while it is; should it be so, nothing was done and nothing is said.
+func (s *Store) followSwingBack(ctx context.Context, t *tx, v pipeline.Verdict) (pipeline.Verdict, error) {
+	told, err := s.cancel(ctx, t, v.DeploymentID, pipeline.ErrRollBack)
+	if err != nil {
+		return v, err
+	}
+	if !told {
+		return v, fmt.Errorf("deployment %s is watched by nobody: %w", v.DeploymentID, pipeline.ErrConflict)
+	}
+	t.changed(Change{App: v.App, AppID: v.AppID, Deployment: v.DeploymentID, Canceled: true})
+	v.SwingBack = false
+	return v, nil
 }

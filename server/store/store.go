@@ -33,6 +33,9 @@ type Options struct {
 	Enqueue func(ctx context.Context, tx *sql.Tx, d pipeline.Deployment) error
 	// Dequeue removes the job of a deployment, unless it has started.
 	Dequeue func(ctx context.Context, tx *sql.Tx, deploymentID string) error
+	// Cancel ends the job of a deployment with the cause, in the transaction of
+	// the delivery that asks for it; false if it has none.
+	Cancel func(ctx context.Context, tx *sql.Tx, deploymentID string, cause error) (bool, error)
 	// Committed is told, after the commit, of each thing that a transaction
 	// changed. It must not block.
 	Committed func(Change)
@@ -55,6 +58,7 @@ type Change struct {
 	State      pipeline.State // of the deployment, now
 	Step       string         // set if only this step of the deployment changed
 	Queued     bool           // a job was inserted
+	Canceled   bool           // its job was canceled; nothing else changed yet
 }
 
 // Store is the durable memory of one installation.

@@ -39,6 +39,7 @@ type Transition struct {
 	State      string // status of a check run, state of a deployment
 	Conclusion string // of a completed check run
 	Text       string // title or description
+	Closes     bool   // of a check run: this very write completed it, or said so again
 	At         time.Time
 }
 
@@ -117,7 +118,9 @@ func (o checkOrder) apply(c *CheckRun, now time.Time) {
 	if o.Actions != nil {
 		c.Actions = o.Actions
 	}
-	c.History = append(c.History, Transition{State: c.Status, Conclusion: c.Conclusion, Text: c.Title, At: now})
+	c.History = append(c.History, Transition{
+		State: c.Status, Conclusion: c.Conclusion, Text: c.Title, Closes: o.Conclusion != nil, At: now,
+	})
 }
 
 // MarkStale completes a check run as GitHub does after 14 days.
@@ -127,7 +130,7 @@ func (h *Hub) MarkStale(id int64) {
 	for _, c := range h.checks {
 		if c.ID == id {
 			c.Status, c.Conclusion, c.CompletedAt = "completed", "stale", time.Now()
-			c.History = append(c.History, Transition{State: c.Status, Conclusion: c.Conclusion, Text: c.Title, At: c.CompletedAt})
+			c.History = append(c.History, Transition{State: c.Status, Conclusion: c.Conclusion, Text: c.Title, Closes: true, At: c.CompletedAt})
 		}
 	}
 }

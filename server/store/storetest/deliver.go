@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/server/store"
 )
 
 // queueAll decides that the delivery's commit is queued for each app.
@@ -80,6 +81,74 @@ func testDeliver(t *testing.T, open Open) {
 		if head, err := w.SeenHead(t.Context(), a.ID); err != nil || head != sha("b") {
 			t.Errorf("after an older commit was deployed again the head is %q, %v", head, err)
 		}
+	})
+	t.Run("whoever asks to go back is told where that is", func(t *testing.T) {
+		w := Setup(t, open)
+		a := w.App(t, "shop")
+		standing := func(id string, goBack bool) (found pipeline.Standing) {
+			d := push(id, "owner/shop", 7, sha("a"))
+			d.GoBack = goBack
+			_, err := w.Deliver(t.Context(), d, func(all []pipeline.Standing) pipeline.Delivery {
+				found = all[0]
+				return ignore(d)(nil)
+			})
+			must(t, err)
+			return found
+		}
+		if got := standing("g0", true).LastGood; got.ID != "" {
+			t.Errorf("nothing was deployed, and back is %+v", got)
+		}
+		for i, name := range []string{"r1", "r2"} {
+			d := w.Queue(t, a, pipeline.Manual, sha(fmt.Sprint(i)))
+			r := release(name, a)
+			r.Commit = d.Commit
+			must(t, w.SaveRelease(t.Context(), d.ID, r))
+			w.GoLive(t, d.ID)
+		}
+		if got := standing("g1", true).LastGood; got.ReleaseID != "r1" || got.State != pipeline.Retired {
+			t.Errorf("back is %+v", got)
+		}
+		if got := standing("g2", false).LastGood; got.ID != "" {
+			t.Errorf("nobody asked, and back is %+v", got)
+		}
+	})
+	t.Run("a run is told to swing back if the delivery is stored, and only then", func(t *testing.T) {
+		w := Setup(t, open)
+		a := w.App(t, "shop")
+		watched := w.Queue(t, a, pipeline.Push, sha("a"))
+		w.Walk(t, watched.ID, pipeline.Running, pipeline.CuttingOver, pipeline.Watching)
+		swing := func(d pipeline.Delivery, also ...pipeline.Verdict) func([]pipeline.Standing) pipeline.Delivery {
+			return func([]pipeline.Standing) pipeline.Delivery {
+				d.Outcome, d.Reason = pipeline.OutcomeQueued, "swing_back"
+				d.Apps = append([]pipeline.Verdict{{App: "shop", AppID: a.ID, Outcome: d.Outcome, Reason: d.Reason, DeploymentID: watched.ID, SwingBack: true}}, also...)
+				return d
+			}
+		}
+		job := func() string {
+			v, err := w.Setting(t.Context(), "job."+watched.ID)
+			must(t, err)
+			return v
+		}
+		w.Changes()
+		d := push("g1", "owner/shop", 7, sha("a"))
+		_, err := w.Deliver(t.Context(), d, swing(d, pipeline.Verdict{Queue: &pipeline.NewDeployment{AppID: "nobody"}}))
+		wantErr(t, err, pipeline.ErrInvalid)
+		if got := job(); got != "yes" || len(w.Changes()) > 0 {
+			t.Errorf("a delivery that was not stored left the job as %q", got)
+		}
+		got, err := w.Deliver(t.Context(), d, swing(d))
+		must(t, err)
+		if got.Apps[0].DeploymentID != watched.ID || got.Apps[0].SwingBack || job() != pipeline.ErrRollBack.Error() {
+			t.Errorf("answered %+v, the job is %q", got.Apps, job())
+		}
+		want := store.Change{App: "shop", AppID: a.ID, Deployment: watched.ID, Canceled: true}
+		if got := w.Changes(); got[len(got)-1] != want {
+			t.Errorf("announced %+v, want %+v at last", got, want)
+		}
+		watched.ID = "without a job"
+		d.ID = "g2"
+		_, err = w.Deliver(t.Context(), d, swing(d))
+		wantErr(t, err, pipeline.ErrConflict)
 	})
 	t.Run("the same id is decided once", func(t *testing.T) {
 		w := Setup(t, open)

@@ -95,6 +95,14 @@ func (w *World) Options() store.Options {
 			_, err := tx.ExecContext(ctx, `delete from settings where key = $1`, "job."+id)
 			return err
 		},
+		Cancel: func(ctx context.Context, tx *sql.Tx, id string, cause error) (bool, error) {
+			r, err := tx.ExecContext(ctx, `update settings set value = $1 where key = $2`, cause.Error(), "job."+id)
+			if err != nil {
+				return false, err
+			}
+			n, err := r.RowsAffected()
+			return n > 0, err
+		},
 		Committed: func(c store.Change) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
