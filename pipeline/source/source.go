@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -83,8 +84,9 @@ type Source struct {
 // gate keeps fetches of one repository apart, and packs from being merged
 // under a reader.
 type gate struct {
-	fetch chan struct{} // holds one token while nobody fetches
-	read  sync.RWMutex
+	fetch  chan struct{} // holds one token while nobody fetches
+	read   sync.RWMutex
+	listed atomic.Pointer[listed] // by Head, for the Fetch right after it
 }
 
 // New returns a Source. The settings are looked at when they are used, so that
@@ -136,6 +138,7 @@ func (s *Source) Head(ctx context.Context, repo, branch string) (string, error) 
 	if err != nil {
 		return "", err
 	}
+	s.gate(repo).keep(&listed{remote: r, at: time.Now()})
 	return h.String(), nil
 }
 
@@ -204,7 +207,7 @@ func (s *Source) fetch(ctx context.Context, repo, branch, commit string) (pipeli
 // update brings the store up to the forge's branch and makes sure that it has
 // the commit. It returns the commit, or the branch's head where none is named.
 func (s *Source) update(ctx context.Context, st *store, repo, branch, commit string) (plumbing.Hash, error) {
-	r, err := s.dial(ctx, repo)
+	r, err := s.listedOr(ctx, repo, branch, commit)
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}

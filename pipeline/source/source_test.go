@@ -275,3 +275,28 @@ func TestSource_WaitingForATurnEndsWithTheContext(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestFetch_UsesWhatHeadListedAMomentAgo(t *testing.T) {
+	b := setup(t)
+	b.fetch(b.push(map[string]string{"a": "1"}))
+	asks := func(want int64, do func()) {
+		t.Helper()
+		before := b.wire.requests.Load()
+		do()
+		if n := b.wire.requests.Load() - before; n != want {
+			t.Errorf("the forge was asked %d times, want %d", n, want)
+		}
+	}
+	head := func() string {
+		t.Helper()
+		sha, err := b.src.Head(t.Context(), repo, "main")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sha
+	}
+	sha := b.push(map[string]string{"a": "2"})
+	asks(2, func() { b.fetch(head()) })              // refs, pack
+	asks(1, func() { b.fetch(sha) })                 // used up: refs
+	asks(3, func() { head(); b.fetch(b.push(nil)) }) // another head since: refs, refs, pack
+}
