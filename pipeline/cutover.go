@@ -41,6 +41,7 @@ func (x *run) swingAndProve(ctx context.Context, entry Entry) (Swung, error) {
 		return Swung{}, err
 	}
 	x.cutAt = x.Now()
+	x.bringMode(ctx)
 	proof, done := context.WithTimeout(ctx, proofBudget)
 	defer done()
 	if err := x.Prover.Prove(proof, entry); err != nil {

@@ -80,6 +80,18 @@ type ModeSet struct {
 	Pending string // a sentence that says for what; empty: it is in force
 }
 
+// bringMode gives an entry that the cutover made the mode that waited for it. If
+// that fails, reconciling does it.
+func (x *run) bringMode(ctx context.Context) {
+	a, err := x.Ledger.AppByID(ctx, x.app.ID)
+	if err == nil {
+		err = x.settleMode(ctx, a)
+	}
+	if err != nil {
+		x.say("  the app's mode is looked after later: %v", err)
+	}
+}
+
 // settleMode makes the proxy meet the app's visitors as the records say: where
 // it could not be told when an operator changed the mode, or lost it with the
 // app's entry.

@@ -2,7 +2,9 @@ package pipeline_test
 
 import (
 	"context"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/swingbridge/swingbridge/pipeline"
@@ -71,6 +73,27 @@ func TestReconcile_ANewerModeIsNotTakenBack(t *testing.T) {
 		}
 		if got := modeOf(t, w); got != pipeline.ModeMaintenance {
 			t.Errorf("the operator's mode became %s", got)
+		}
+	})
+}
+
+func TestRun_TheFirstDeploymentBringsTheModeThatWaitedForIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := pipelinetest.New()
+		ledger, runner := edit(w)
+		ledger.app.Mode = pipeline.Mode{Kind: pipeline.ModeMaintenance}
+		d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
+		if err := runner.Run(t.Context(), d.ID); err != nil {
+			t.Fatal(err)
+		}
+		wantState(t, w, d.ID, pipeline.Live)
+		if got := modeOf(t, w); got != pipeline.ModeMaintenance {
+			t.Errorf("the proxy has the mode %s", got)
+		}
+		calls := w.Calls()
+		if set, proof := slices.Index(calls, "proxy.SetMode"), slices.Index(calls, "proxy.Prove"); set < 0 || set > proof {
+			t.Errorf("the mode came with call %d, the proof was call %d", set, proof)
 		}
 	})
 }

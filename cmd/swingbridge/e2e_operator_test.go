@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -101,11 +102,13 @@ func TestEnvironment_ReachesTheContainerAndNobodyElse(t *testing.T) {
 	with := s.push(release{version: "version 3", args: []string{"-say", name}}, "Need a key")
 	s.mustBe(s.await(with), pipeline.Live)
 	s.wantVariable(name, canary)
+	s.wantMasked(name, canary)
 
 	if _, err := s.api.SetEnv(t.Context(), appName, name, second); err != nil {
 		t.Fatal(err)
 	}
 	s.wantVariable(name, canary) // until the next deployment
+	s.wantMasked(name, canary)
 	s.deploy()
 	s.wantVariable(name, second)
 	if _, err := s.api.UnsetEnv(t.Context(), appName, name); err != nil {
@@ -169,6 +172,23 @@ func (s *site) wantVariable(name, want string) {
 	s.t.Helper()
 	if got, err := s.get(appHost, "/env?name="+name); err != nil || got != want {
 		s.t.Errorf("the app has %s=%q, %v; want %q", name, got, err, want)
+	}
+}
+
+// wantMasked fails the test unless the app's own output is shown without the
+// value that it printed.
+func (s *site) wantMasked(name, value string) {
+	s.t.Helper()
+	log, err := s.api.ServiceLog(s.t.Context(), appName, "web", client.LogPart{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	text, err := io.ReadAll(log)
+	if err := errors.Join(err, log.Close()); err != nil {
+		s.t.Fatal(err)
+	}
+	if !strings.Contains(string(text), name+" is ***") || strings.Contains(string(text), value) {
+		s.t.Errorf("the output of the app is shown as %q", text)
 	}
 }
 
