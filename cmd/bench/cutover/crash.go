@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/server/proxy"
 )
 
 // trafficCommand sends mixed traffic while a script does harm. It fails if
@@ -79,6 +80,27 @@ func controllerCommand(ctx context.Context, args []string, _ io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// agreeCommand fails unless visitors are on the color that the table names.
+func agreeCommand(ctx context.Context, args []string, _ io.Writer) error {
+	f := flag.NewFlagSet("agree", flag.ContinueOnError)
+	socket := f.String("socket", "", "control socket of the proxy")
+	address := f.String("visitors", "", "address that visitors dial")
+	if err := parse(f, args); err != nil {
+		return err
+	}
+	c := proxy.NewClient(*socket)
+	defer c.Close()
+	e, err := c.Entry(ctx, "app0")
+	if err != nil {
+		return err
+	}
+	a, err := (&visitor{address: *address, host: ownHost}).fresh(ctx)
+	if err == nil && a.release != string(e.Color) {
+		err = fmt.Errorf("the table names %s, and %s answers", e.Color, a.release)
+	}
+	return err
 }
 
 // backCommand prints the time from a start to the first good answer, in ms.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"runtime"
 	"time"
 )
 
@@ -18,6 +19,7 @@ func plainCommand(ctx context.Context, args []string, _ io.Writer) error {
 	f := flag.NewFlagSet("plain", flag.ContinueOnError)
 	listen := f.String("listen", "", "address to listen on")
 	to := f.String("to", "", "address of the target")
+	room := f.Int("room", 0, "MB of garbage that may gather on top of what Go lets gather, as in our own proxy")
 	if err := parse(f, args); err != nil {
 		return err
 	}
@@ -25,6 +27,8 @@ func plainCommand(ctx context.Context, args []string, _ io.Writer) error {
 	if err != nil {
 		return err
 	}
+	unused := make([]byte, *room<<20)
+	defer runtime.KeepAlive(unused)
 	s := &http.Server{Handler: plainProxy(*to), ReadHeaderTimeout: time.Minute}
 	failed := make(chan error, 1)
 	go func() { failed <- s.Serve(l) }()
