@@ -82,6 +82,28 @@ func controllerCommand(ctx context.Context, args []string, _ io.Writer) error {
 	return nil
 }
 
+// ownerCommand waits until that process is the proxy.
+func ownerCommand(ctx context.Context, args []string, _ io.Writer) error {
+	f := flag.NewFlagSet("owner", flag.ContinueOnError)
+	socket, pid := f.String("socket", "", "control socket"), f.Int("pid", 0, "the process")
+	if err := parse(f, args); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	c := proxy.NewClient(*socket)
+	for {
+		h, err := c.Health(ctx)
+		c.Close() // the next one may be answered by another process
+		if err == nil && h.Ready && h.PID == *pid {
+			return nil
+		}
+		if waited := wait(ctx, 5*time.Millisecond); waited != nil {
+			return fmt.Errorf("process %d is not the proxy, %d is (%w)", *pid, h.PID, errors.Join(err, waited))
+		}
+	}
+}
+
 // agreeCommand fails unless visitors are on the color that the table names.
 func agreeCommand(ctx context.Context, args []string, _ io.Writer) error {
 	f := flag.NewFlagSet("agree", flag.ContinueOnError)

@@ -42,6 +42,7 @@ func commands() []command {
 		{"traffic", "send mixed traffic for a while, whatever else happens", trafficCommand},
 		{"table", "fill the table of a proxy with routes", tableCommand},
 		{"controller", "cut over until killed", controllerCommand},
+		{"owner", "wait until a process is the proxy", ownerCommand},
 		{"agree", "check that visitors are where the table says", agreeCommand},
 		{"back", "time a start to the first good answer", backCommand},
 		{"compare", "compare the throughput of two proxies", compareCommand},
