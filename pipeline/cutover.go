@@ -36,11 +36,13 @@ func (x *run) cutOver(ctx context.Context) (string, error) {
 }
 
 func (x *run) swingAndProve(ctx context.Context, entry Entry) (Swung, error) {
+	x.before = x.readBaseline(ctx)
 	swung, err := x.swing(ctx, entry)
 	if err != nil {
 		return Swung{}, err
 	}
-	x.cutAt = x.Now()
+	x.cutAt, x.entered = x.Now(), entry
+	x.entered.Version = swung.Version
 	x.bringMode(ctx)
 	proof, done := context.WithTimeout(ctx, proofBudget)
 	defer done()
@@ -98,7 +100,7 @@ func (x *run) cutBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if now.Deployment == x.dep.ID {
+	if now.Deployment == x.dep.ID || now.Deployment == x.live.ID && x.live.ID != "" {
 		if err := x.returnTo(ctx, now); err != nil {
 			return err
 		}
@@ -110,7 +112,8 @@ func (x *run) cutBack(ctx context.Context) error {
 	}
 	// What is open on a color that was given up must not keep the undo from
 	// ending: its budget bounds the drain too.
-	left, err := x.waitDrained(ctx, x.dep.ID, x.Now().Add(min(drainLimit(x.rel), undoBudget/2)))
+	of := min(drainLimit(x.rel), undoBudget/2)
+	left, err := x.waitDrained(ctx, []string{x.dep.ID}, x.Now().Add(of), of)
 	if err != nil {
 		return err
 	}
@@ -131,6 +134,9 @@ func (x *run) returnTo(ctx context.Context, now Entry) error {
 	back, err := EntryFor(ctx, x.Engine, x.app, x.live, x.liveRel)
 	if err != nil {
 		return fmt.Errorf("go back to %s: %w", x.live.Color, err)
+	}
+	if sameEntry(now, back) && now.Preview == nil {
+		return nil // at once, when the guard saw that it had to be
 	}
 	swung, err := x.Proxy.Swing(ctx, back, now.Version)
 	if err != nil {

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
 const (
 	drainPause   = 20 * time.Millisecond
 	drainDefault = 30 * time.Second
+	// streamsWithin is the most of a drain's end over which streams are closed.
+	streamsWithin = 10 * time.Second
 )
 
 // drain waits until nothing is open on the colors that visitors have left, or
@@ -23,17 +26,13 @@ func (x *run) drain(ctx context.Context) (string, error) {
 	if len(leaving) == 0 {
 		return "", Skip("no other color runs")
 	}
-	longest, open := time.Duration(0), 0
-	for id := range leaving {
+	longest := time.Duration(0)
+	for _, id := range leaving {
 		longest = max(longest, x.drainOf(ctx, id))
 	}
-	limit := x.cutAt.Add(longest)
-	for id := range leaving {
-		left, err := x.waitDrained(ctx, id, limit)
-		if err != nil {
-			return "", err
-		}
-		open += left
+	open, err := x.waitDrained(ctx, leaving, x.cutAt.Add(longest), longest)
+	if err != nil {
+		return "", err
 	}
 	if open > 0 {
 		return fmt.Sprintf("%d request(s) still open at the limit of %s", open, longest), nil
@@ -53,38 +52,71 @@ func (x *run) drainOf(ctx context.Context, id string) time.Duration {
 	return drainLimit(x.liveRel)
 }
 
-// waitDrained returns how many requests are left open at the limit.
-func (x *run) waitDrained(ctx context.Context, deployment string, limit time.Time) (int, error) {
+// waitDrained returns how many requests are left open at the limit. Streams
+// never end by themselves: they are closed in the last part of the time, one
+// after the other, so that who was on them does not come back all at once.
+func (x *run) waitDrained(ctx context.Context, deployments []string, limit time.Time, of time.Duration) (int, error) {
+	streams := limit.Add(-min(of/3, streamsWithin))
+	ended := false
 	for {
-		n, err := x.Proxy.Inflight(ctx, deployment)
-		late := !x.Now().Before(limit)
+		n, err := x.inflight(ctx, deployments)
+		now := x.Now()
+		late := !now.Before(limit)
 		switch {
 		case err == nil && (n == 0 || late):
 			return n, nil
 		case err != nil && (late || ctx.Err() != nil):
 			return 0, fmt.Errorf("count open requests: %w", err)
+		case !ended && !now.Before(streams):
+			ended = x.endStreams(ctx, deployments, limit)
 		}
-		if ended := sleep(ctx, drainPause); ended != nil {
-			return 0, errors.Join(ended, err) // whoever did not answer is the reason
+		if over := sleep(ctx, drainPause); over != nil {
+			return 0, errors.Join(over, err) // whoever did not answer is the reason
 		}
 	}
 }
 
+func (x *run) inflight(ctx context.Context, deployments []string) (sum int, err error) {
+	for _, id := range deployments {
+		n, err := x.Proxy.Inflight(ctx, id)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+// endStreams reports whether the proxy knows of it.
+func (x *run) endStreams(ctx context.Context, deployments []string, by time.Time) bool {
+	for _, id := range deployments {
+		n, err := x.Targets.EndStreams(ctx, id, by)
+		if err != nil {
+			return false
+		}
+		if n > 0 {
+			x.say("  closing %d stream(s) that are open on it, within %s", n, by.Sub(x.Now()).Round(time.Second))
+		}
+	}
+	return true
+}
+
 // leaving are the deployments that visitors have left but that still run: the
 // one that was live until the cutover, and what an interruption left of others.
-func (x *run) leaving(ctx context.Context) (map[string]bool, error) {
+func (x *run) leaving(ctx context.Context) ([]string, error) {
 	others, err := x.others(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]bool{}
+	var out []string
 	for _, c := range others {
-		out[c.Owner.Deployment] = true
+		out = append(out, c.Owner.Deployment)
 	}
 	if x.live.ID != "" && x.live.ID != x.dep.ID {
-		out[x.live.ID] = true
+		out = append(out, x.live.ID)
 	}
-	return out, nil
+	slices.Sort(out)
+	return slices.Compact(out), nil
 }
 
 // others lists the app's containers that belong to deployments which are over.

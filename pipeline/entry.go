@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
@@ -66,7 +67,7 @@ func entryOf(app App, d Deployment, rel Release, containers []Container) (Entry,
 		slices.SortFunc(addrs, netip.Addr.Compare)
 	}
 	for _, r := range routesOf(app, rel) {
-		p := Path{Host: r.Host, Prefix: r.Prefix()}
+		p := Path{Host: r.Host, Prefix: r.Prefix(), Ask: askFor(r, routesOf(app, rel), rel.Stack)}
 		for _, addr := range at[r.Service] {
 			p.Targets = append(p.Targets, netip.AddrPortFrom(addr, uint16(r.Port)))
 		}
@@ -76,6 +77,32 @@ func entryOf(app App, d Deployment, rel Release, containers []Container) (Entry,
 		e.Paths = append(e.Paths, p)
 	}
 	return e, nil
+}
+
+// askFor is the path of the service's probe, where it leads to this route: it
+// answers below 500 and is made to be asked often.
+func askFor(r Route, all []Route, s stack.Stack) string {
+	svc, ok := s.Service(r.Service)
+	if !ok || svc.Probe.Path == "" || svc.Probe.StatusMax >= 500 {
+		return ""
+	}
+	path, _, _ := strings.Cut(svc.Probe.Path, "?")
+	best := Route{}
+	for _, other := range all {
+		if other.Host == r.Host && covers(other.Prefix(), path) && len(other.Prefix()) > len(best.Path) {
+			best = Route{Path: other.Prefix()}
+		}
+	}
+	if best.Path != r.Prefix() {
+		return ""
+	}
+	return svc.Probe.Path
+}
+
+// covers reports whether the prefix is of whole segments of the path.
+func covers(prefix, path string) bool {
+	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(prefix, "/"))
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 // routesOf are those of the release: what visitors reach changes with a

@@ -26,9 +26,13 @@ type Proxy interface {
 
 // Prover asks through the public listener which release answers.
 type Prover interface {
-	// Prove returns nil once every route of the entry was answered by the
-	// entry's deployment.
+	// Prove returns nil once every route of the entry was answered by each of
+	// its targets, as the entry's deployment.
 	Prove(ctx context.Context, e Entry) error
+	// Ask is one request for each route, as a visitor's: an error if one is not
+	// answered by the entry's deployment, or with 5xx where the route has an
+	// Ask. An error that wraps ErrUnreachable says that the proxy was not asked.
+	Ask(ctx context.Context, e Entry) error
 }
 
 // Entry is what the proxy's table holds for one app.
@@ -50,6 +54,7 @@ type Path struct {
 	Host    string           `json:"host"`
 	Prefix  string           `json:"prefix"` // "/" for everything
 	Targets []netip.AddrPort `json:"targets"`
+	Ask     string           `json:"ask,omitempty"` // a path below Prefix that the app answered well before visitors came; empty: none is known
 }
 
 // Preview lets a color be seen before visitors are on it, or after they left

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // Current reads which apps there are and which of their deployments are
@@ -13,8 +12,9 @@ type Current func(context.Context) ([]App, []Deployment, error)
 
 // Reconcile compares what the records say is live with what the engine runs
 // and the proxy's table holds, and mends the difference: live containers that
-// do not run are started, containers of no current deployment are ended, the
-// proxy is pointed at the live color and given the app's mode. Deployments under way are left to their
+// do not run are started, targets that are nobody's are dropped, containers of
+// no current deployment are ended, the proxy is pointed at the live color and
+// given the app's mode. Deployments under way are left to their
 // own run. Errors concern single apps; all apps are looked at.
 func (r *Runner) Reconcile(ctx context.Context, current Current) error {
 	// Containers first: a deployment's state is written before its containers
@@ -32,6 +32,11 @@ func (r *Runner) Reconcile(ctx context.Context, current Current) error {
 		byID[d.ID] = d
 	}
 	var errs []error
+	for _, a := range apps {
+		if err := r.loseStrangers(ctx, a, there); err != nil {
+			errs = append(errs, fmt.Errorf("app %s: %w", a.Name, err))
+		}
+	}
 	for _, c := range there {
 		if d := byID[c.Owner.Deployment]; d.State == Live {
 			if err := r.revive(ctx, c); err != nil {
@@ -174,39 +179,4 @@ func (r *Runner) movedOn(ctx context.Context, have Entry) (bool, error) {
 		return false, nil
 	}
 	return err == nil && (d.State.Serves() || d.State == Running), err
-}
-
-// KeepReconciled reconciles now, whenever the engine comes back, and at each
-// tick, until ctx ends.
-func (r *Runner) KeepReconciled(ctx context.Context, tick <-chan time.Time, current Current) {
-	for ctx.Err() == nil {
-		r.reconcileUntilBroken(ctx, tick, current)
-	}
-}
-
-// reconcileUntilBroken reconciles once and then waits for a tick, or for the
-// end of the event stream, which the engine's restart brings.
-func (r *Runner) reconcileUntilBroken(ctx context.Context, tick <-chan time.Time, current Current) {
-	stream, stop := context.WithCancel(ctx)
-	defer stop()
-	events, err := r.Engine.Events(stream)
-	if err == nil {
-		err = r.Reconcile(ctx, current)
-	}
-	if err != nil && ctx.Err() == nil {
-		r.Logger.Warn("reconcile", "error", err)
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick:
-			return
-		case e, open := <-events:
-			if !open {
-				return
-			}
-			r.Logger.Debug("container event", "kind", e.Kind, "service", e.Service, "deployment", e.Deployment)
-		}
-	}
 }

@@ -130,6 +130,7 @@ func (x *run) resumeGuard(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	if e.Deployment == x.dep.ID {
+		x.entered = e
 		return x.index("guard"), nil
 	}
 	steps := x.steps()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,6 +30,9 @@ type Runner struct {
 	Prover Prover
 	Modes  Modes
 	Ledger Ledger
+
+	Targets Targets // the proxy's, like Gauge
+	Gauge   Gauge
 
 	Edge       string             // the network on which the proxy reaches containers
 	AppNetwork func(a App) string // name of the app's own network
@@ -55,6 +59,9 @@ type run struct {
 	env        map[string]string // what is masked is what is used
 	envVersion int64
 	cutAt      time.Time
+	entered    Entry                 // what the cutover put in the table
+	before     baseline              // what visitors got before it
+	back       atomic.Pointer[Entry] // where they can return to at once; nil if that is not known to run
 
 	found Record // what the step that runs found out, to be written with its end
 	held  Record // what is to be written with the beginning of the next step

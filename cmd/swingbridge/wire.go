@@ -85,6 +85,8 @@ type dataPlane interface {
 	pipeline.Proxy
 	pipeline.Prover
 	pipeline.Modes
+	pipeline.Targets
+	pipeline.Gauge
 	Stats(ctx context.Context) (proxy.Stats, error)
 }
 
@@ -233,7 +235,8 @@ func (p *plant) openPlane(context.Context) (err error) {
 
 func (p *plant) openRunner(context.Context) error {
 	p.runner = &pipeline.Runner{
-		Source: p.source, Engine: p.engine, Proxy: p.plane, Prover: p.plane, Modes: p.plane, Ledger: ledger{p.store, p.logs, p.metrics},
+		Source: p.source, Engine: p.engine, Proxy: p.plane, Prover: p.plane, Ledger: ledger{p.store, p.logs, p.metrics},
+		Targets: p.plane, Gauge: p.plane, Modes: p.plane,
 		Edge: p.engine.EdgeName(), AppNetwork: func(a pipeline.App) string { return p.engine.AppNetwork(a.Name) },
 		Now: time.Now, Logger: p.log,
 	}

@@ -32,6 +32,7 @@ type Engine struct {
 	containers map[string]*container
 	networks   map[string]pipeline.Network
 	apps       map[string]Behavior // by commit
+	heard      []chan pipeline.Event
 }
 
 type container struct {
@@ -272,9 +273,33 @@ func answering(status int) net.Conn {
 	return near
 }
 
-// Events implements pipeline.Watcher: nothing is told, runs look themselves.
+// Events implements pipeline.Watcher. A container's end by its own Behavior is
+// not told: runs look themselves.
 func (e *Engine) Events(ctx context.Context) (<-chan pipeline.Event, error) {
-	return make(chan pipeline.Event), e.w.call(ctx, "engine.Events")
+	if err := e.w.call(ctx, "engine.Events"); err != nil {
+		return nil, err
+	}
+	out := make(chan pipeline.Event, 100) // more than any test makes
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	e.heard = append(e.heard, out)
+	return out, nil
+}
+
+// Tell tells those who hear the engine's events of a container's.
+func (e *Engine) Tell(id, kind string) {
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	event := pipeline.Event{Container: id, Kind: kind, At: time.Now()}
+	if c, ok := e.containers[id]; ok {
+		event.AppID, event.Deployment, event.Service = c.Owner.AppID, c.Owner.Deployment, c.Owner.Service
+	}
+	for _, to := range e.heard {
+		select {
+		case to <- event:
+		default: // nobody hears any more
+		}
+	}
 }
 
 // EnsureNetwork implements pipeline.Networks.

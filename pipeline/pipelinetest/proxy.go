@@ -3,6 +3,8 @@ package pipelinetest
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/swingbridge/swingbridge/pipeline"
@@ -15,6 +17,38 @@ type Proxy struct {
 	modes    map[string]pipeline.Mode
 	inflight map[string]int
 	served   []string // deployments in the order in which visitors met them
+	moved    []time.Time
+	visits   map[string][]visits
+	asked    error
+	streams  map[string]int
+}
+
+// visits is what visitors got at a time.
+type visits struct {
+	at time.Time
+	pipeline.Visits
+}
+
+// Visit says what visitors of a deployment got just now.
+func (p *Proxy) Visit(deployment string, v pipeline.Visits) {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	p.visits[deployment] = append(p.visits[deployment], visits{time.Now(), v})
+}
+
+// AnswerAsks says how requests of Ask end from now on.
+func (p *Proxy) AnswerAsks(err error) {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	p.asked = err
+}
+
+// SetStreams says how many streams are open on a deployment, which SetInflight
+// counts among the requests.
+func (p *Proxy) SetStreams(deployment string, n int) {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	p.streams[deployment] = n
 }
 
 // SetInflight says how many requests are open on a deployment.
@@ -36,6 +70,23 @@ func (p *Proxy) Served() []string {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	return append([]string(nil), p.served...)
+}
+
+// On is how long visitors have been on the deployment, all times together.
+func (p *Proxy) On(deployment string) time.Duration {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	sum := time.Duration(0)
+	for i, d := range p.served {
+		end := time.Now()
+		if i+1 < len(p.moved) {
+			end = p.moved[i+1]
+		}
+		if d == deployment {
+			sum += end.Sub(p.moved[i])
+		}
+	}
+	return sum
 }
 
 // Peek is what the table holds for the app, without a call being made.
@@ -69,7 +120,7 @@ func (p *Proxy) Swing(ctx context.Context, e pipeline.Entry, was uint64) (pipeli
 	}
 	e.Version = was + 1
 	p.table[e.AppID] = e
-	p.served = append(p.served, e.Deployment)
+	p.served, p.moved = append(p.served, e.Deployment), append(p.moved, time.Now())
 	p.w.mu.Unlock()
 	return pipeline.Swung{Version: e.Version, Swap: time.Microsecond}, p.w.ask("proxy.Swing", true)
 }
@@ -135,4 +186,90 @@ func (p *Proxy) Mode(ctx context.Context, appID string) (pipeline.Mode, error) {
 		return pipeline.Mode{}, pipeline.ErrNotFound
 	}
 	return p.modes[appID].At(time.Now()), nil
+}
+
+// Ask implements pipeline.Prover.
+func (p *Proxy) Ask(ctx context.Context, e pipeline.Entry) error {
+	if err := p.w.call(ctx, "proxy.Ask"); err != nil {
+		return err
+	}
+	if at := p.Serving(e.AppID); at != e.Deployment {
+		return fmt.Errorf("answered by %s, not by %s", at, e.Deployment)
+	}
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	return p.asked
+}
+
+// Visits implements pipeline.Gauge. It is not among the calls: it is made often
+// and changes nothing.
+func (p *Proxy) Visits(ctx context.Context, deployment string, from, to time.Time) (pipeline.Visits, error) {
+	if err := p.w.glance(ctx, "proxy.Visits"); err != nil {
+		return pipeline.Visits{}, err
+	}
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	var out pipeline.Visits
+	for _, v := range p.visits[deployment] {
+		if v.at.Before(from) || v.at.After(to) {
+			continue
+		}
+		out.Requests += v.Requests
+		out.ServerErrors += v.ServerErrors
+		out.DialErrors += v.DialErrors
+		out.P50, out.P95 = max(out.P50, v.P50), max(out.P95, v.P95)
+	}
+	return out, nil
+}
+
+// Lose implements pipeline.Targets.
+func (p *Proxy) Lose(ctx context.Context, appID string, at netip.Addr) error {
+	if err := p.w.call(ctx, "proxy.Lose"); err != nil {
+		return err
+	}
+	p.Forget(appID, at)
+	return p.w.ask("proxy.Lose", true)
+}
+
+// Forget takes an address out of the app's entry, without a call being made.
+func (p *Proxy) Forget(appID string, at netip.Addr) {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	e, ok := p.table[appID]
+	if !ok {
+		return
+	}
+	e.Paths = without(e.Paths, at)
+	if e.Preview != nil {
+		shown := *e.Preview
+		shown.Paths = without(shown.Paths, at)
+		e.Preview = &shown
+	}
+	e.Version++
+	p.table[appID] = e
+}
+
+func without(paths []pipeline.Path, at netip.Addr) []pipeline.Path {
+	paths = slices.Clone(paths)
+	for i := range paths {
+		paths[i].Targets = slices.DeleteFunc(slices.Clone(paths[i].Targets), func(a netip.AddrPort) bool { return a.Addr() == at })
+	}
+	return paths
+}
+
+// EndStreams implements pipeline.Targets: all of them end halfway.
+func (p *Proxy) EndStreams(ctx context.Context, deployment string, by time.Time) (int, error) {
+	if err := p.w.call(ctx, "proxy.EndStreams"); err != nil {
+		return 0, err
+	}
+	p.w.mu.Lock()
+	n := p.streams[deployment]
+	p.streams[deployment] = 0
+	p.w.mu.Unlock()
+	time.AfterFunc(time.Until(by)/2, func() {
+		p.w.mu.Lock()
+		defer p.w.mu.Unlock()
+		p.inflight[deployment] -= n
+	})
+	return n, nil
 }

@@ -47,7 +47,10 @@ func New() *World {
 		w: w, images: map[string]string{}, containers: map[string]*container{},
 		networks: map[string]pipeline.Network{}, apps: map[string]Behavior{},
 	}
-	w.proxy = &Proxy{w: w, table: map[string]pipeline.Entry{}, modes: map[string]pipeline.Mode{}, inflight: map[string]int{}}
+	w.proxy = &Proxy{
+		w: w, table: map[string]pipeline.Entry{}, modes: map[string]pipeline.Mode{}, inflight: map[string]int{},
+		visits: map[string][]visits{}, streams: map[string]int{},
+	}
 	w.ledger = newLedger(w)
 	return w
 }
@@ -67,7 +70,8 @@ func (w *World) Ledger() *Ledger { return w.ledger }
 // Runner returns a run's view of the world.
 func (w *World) Runner() *pipeline.Runner {
 	return &pipeline.Runner{
-		Source: w.forge, Engine: w.engine, Proxy: w.proxy, Prover: w.proxy, Modes: w.proxy, Ledger: w.ledger,
+		Source: w.forge, Engine: w.engine, Proxy: w.proxy, Prover: w.proxy, Ledger: w.ledger,
+		Targets: w.proxy, Gauge: w.proxy, Modes: w.proxy,
 		Edge:       "edge",
 		AppNetwork: func(a pipeline.App) string { return "net-" + a.Name },
 		Now:        time.Now, Stopping: w.Stopping,
@@ -108,6 +112,20 @@ func (w *World) call(ctx context.Context, name string) error {
 	if !dead {
 		w.calls = append(w.calls, name)
 	}
+	w.mu.Unlock()
+	if dead {
+		return ErrKilled
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return w.ask(name, false)
+}
+
+// glance is a call that is not listed.
+func (w *World) glance(ctx context.Context, name string) error {
+	w.mu.Lock()
+	dead := w.killed
 	w.mu.Unlock()
 	if dead {
 		return ErrKilled

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/swingbridge/swingbridge/pipeline"
@@ -17,8 +18,9 @@ type visit struct {
 	ask
 	proxy *Proxy
 	begin time.Time
-	proof bool   // the request brought a valid token
-	id    string // in access log, app and answer
+	proof bool           // the request brought a valid token
+	only  netip.AddrPort // of a proof: the target that is to answer; zero: any
+	id    string         // in access log, app and answer
 
 	secure bool // the visitor speaks TLS, to us or to a trusted proxy
 

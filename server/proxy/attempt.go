@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"time"
 )
@@ -81,6 +82,9 @@ func copied(r *http.Request) *http.Request {
 // choose takes the least busy target that was not tried yet.
 func (v *visit) choose(again bool) {
 	v.target, v.trial = v.route.leastBusy(v.tried, v.proxy.o.Now(), again)
+	if i := slices.IndexFunc(v.route.targets, func(t *target) bool { return t.addr == v.only }); i >= 0 {
+		v.target, v.trial = v.route.targets[i], false
+	}
 	v.target.inflight.Add(1)
 	v.target.requests.Add(1)
 }
@@ -103,6 +107,9 @@ func (v *visit) failed(ctx context.Context, err error, again bool) bool {
 		t.failed(v.proxy.o.Now(), v.trial)
 	}
 	v.tried = append(v.tried, t)
+	if v.only.IsValid() {
+		return false // no other can answer for it
+	}
 	if unsent {
 		return true
 	}

@@ -89,6 +89,9 @@ func (c *Client) StatsOf(ctx context.Context, appID string) (Stats, error) {
 // Prove implements pipeline.Prover: it dials the public listener from here.
 func (c *Client) Prove(ctx context.Context, e pipeline.Entry) error { return prove(ctx, c, e) }
 
+// Ask implements pipeline.Prover in the same way.
+func (c *Client) Ask(ctx context.Context, e pipeline.Entry) error { return askAll(ctx, c, e) }
+
 func (c *Client) mintProof(ctx context.Context) (string, error) {
 	var m minted
 	return m.Token, c.call(ctx, order{method: http.MethodPost, path: "/v1/proof", into: &m})

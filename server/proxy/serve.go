@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -16,6 +17,7 @@ const visitKey = "swingbridge.visit"
 const (
 	internalPrefix   = "Swingbridge-"
 	proofHeader      = "Swingbridge-Proof"      // request: a token
+	targetHeader     = "Swingbridge-Target"     // request with a valid token: which target is to answer
 	deploymentHeader = "Swingbridge-Deployment" // answer to a valid token
 	commitHeader     = "Swingbridge-Commit"     // with it
 )
@@ -23,7 +25,9 @@ const (
 // serve takes every request of every visitor.
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	v := &visit{proxy: p, begin: p.o.Now(), ask: ask{host: canonicalHost(r.Host), path: r.URL.Path}}
-	v.proof = p.proofs.spend(r.Header.Get(proofHeader))
+	if v.proof = p.proofs.spend(r.Header.Get(proofHeader)); v.proof {
+		v.only, _ = netip.ParseAddrPort(r.Header.Get(targetHeader)) // none: any of them
+	}
 	v.seePreview(r)
 	p.clean(r)
 	p.greet(w, r, v)

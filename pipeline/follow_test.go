@@ -1,0 +1,202 @@
+package pipeline_test
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/pipeline/pipelinetest"
+)
+
+// follow keeps the world reconciled until the test ends, without a tick.
+func follow(t *testing.T, w *pipelinetest.World) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.Runner().KeepReconciled(ctx, nil, w.Ledger().Current)
+	}()
+	t.Cleanup(func() { stop(); <-done })
+	time.Sleep(time.Second) // bubble time: it has begun
+	synctest.Wait()
+}
+
+func targetsOf(t *testing.T, w *pipelinetest.World) []netip.AddrPort {
+	t.Helper()
+	e, err := w.Proxy().Peek(w.Ledger().App().ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.Paths[0].Targets
+}
+
+func TestFollow_ATargetThatDiedIsDroppedAtOnceAndComesBackWithItsStart(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"die", "destroy"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, func(t *testing.T, w *pipelinetest.World, _ pipeline.Deployment) {
+				follow(t, w)
+				id := w.Engine().Containers()[0].ID
+				if err := w.Engine().Stop(t.Context(), id); err != nil {
+					t.Fatal(err)
+				}
+				at := time.Now()
+				w.Engine().Tell(id, kind)
+				synctest.Wait()
+				if left := targetsOf(t, w); len(left) != 0 || !time.Now().Equal(at) {
+					t.Errorf("%v are left after %s", left, time.Since(at))
+				}
+				if err := w.Engine().Start(t.Context(), id); err != nil {
+					t.Fatal(err)
+				}
+				w.Engine().Tell(id, "start")
+				synctest.Wait()
+				if back := targetsOf(t, w); len(back) != 1 || !time.Now().Equal(at) {
+					t.Errorf("%v are back after %s", back, time.Since(at))
+				}
+			})
+		})
+	}
+}
+
+// A run decides where visitors are while it lasts: a start of the live color's
+// container must not take them from the new one.
+func TestFollow_AStartLeavesARunInProgressAlone(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
+		follow(t, w)
+		oldID := w.Engine().Containers()[0].ID
+		d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
+		time.AfterFunc(5*time.Second, func() {
+			w.Engine().Tell(oldID, "die")
+			w.Engine().Tell(oldID, "start")
+		})
+		if err := w.Run(t.Context(), d.ID); err != nil {
+			t.Fatal(err)
+		}
+		wantState(t, w, d.ID, pipeline.Live)
+		if served := w.Proxy().Served(); len(served) != 2 {
+			t.Errorf("visitors were on %v", served)
+		}
+	})
+}
+
+func TestRun_ATargetLostDuringTheCutoverIsNoConflict(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
+		gone := w.Engine().Containers()[0].Edge
+		d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
+		lost := false
+		w.Fail = func(call string, after bool) error {
+			if call == "proxy.Swing" && !after && !lost {
+				lost = true
+				w.Proxy().Forget(w.Ledger().App().ID, gone)
+			}
+			return nil
+		}
+		if err := w.Run(t.Context(), d.ID); err != nil {
+			t.Fatal(err)
+		}
+		wantState(t, w, d.ID, pipeline.Live)
+		if !lost {
+			t.Error("nothing was lost")
+		}
+	})
+}
+
+func TestReconcile_AnAddressThatNoContainerOfTheAppHasIsDropped(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(t *testing.T, w *pipelinetest.World, live pipeline.Deployment) {
+		stranger := netip.MustParseAddrPort("10.201.9.9:8000")
+		e := entryOf(t, w)
+		e.Paths = slices.Clone(e.Paths)
+		e.Paths[0].Targets = append(slices.Clone(e.Paths[0].Targets), stranger)
+		e.Preview = &pipeline.Preview{Deployment: live.ID, Paths: e.Paths}
+		if _, err := w.Proxy().Swing(t.Context(), e, e.Version); err != nil {
+			t.Fatal(err)
+		}
+		begun := len(w.Calls())
+		reconcile(t, w)
+		if left := targetsOf(t, w); slices.Contains(left, stranger) || len(left) != 1 {
+			t.Errorf("left: %v", left)
+		}
+		// Before anything else is done with the app: it may take a while.
+		calls := w.Calls()[begun:]
+		if lose, swing := slices.Index(calls, "proxy.Lose"), slices.Index(calls, "engine.Inspect"); lose < 0 || swing >= 0 && swing < lose {
+			t.Errorf("calls: %v", calls)
+		}
+	})
+}
+
+func TestReconcile_ATargetYoungerThanTheListIsNoStranger(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
+		d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
+		ended := make(chan error, 1)
+		current := func(ctx context.Context) ([]pipeline.App, []pipeline.Deployment, error) {
+			go func() { ended <- w.Run(ctx, d.ID) }()
+			time.Sleep(5 * time.Second) // bubble time: visitors have moved
+			return w.Ledger().Current(ctx)
+		}
+		if err := w.Runner().Reconcile(t.Context(), current); err != nil {
+			t.Error(err)
+		}
+		if slices.Contains(w.Calls(), "proxy.Lose") {
+			t.Error("the new color's target was dropped")
+		}
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		wantServed(t, w, d.ID)
+	})
+}
+
+func TestDrain_StreamsAreClosedInItsLastPart(t *testing.T) {
+	t.Parallel()
+	for limit, want := range map[string]time.Duration{"30s": 20 * time.Second, "3s": 2 * time.Second, "10m": 590 * time.Second} {
+		t.Run(limit, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := pipelinetest.New()
+				w.Ledger().SetOverlay("services: {web: {x-swingbridge: {drain: " + limit + "}}}")
+				old := deploy(t, w, w.Forge().Push("main", nil), pipeline.Push)
+				w.Proxy().SetInflight(old.ID, 3)
+				w.Proxy().SetStreams(old.ID, 2)
+				var cut, closed, stopped time.Time
+				w.Fail = func(call string, after bool) error {
+					switch {
+					case call == "proxy.Swing" && after && cut.IsZero():
+						cut = time.Now()
+					case call == "proxy.EndStreams" && !after && closed.IsZero():
+						closed = time.Now()
+					case call == "engine.Stop" && !after:
+						stopped = time.Now()
+					}
+					return nil
+				}
+				d := deploy(t, w, w.Forge().Push("main", nil), pipeline.Push)
+				wantState(t, w, d.ID, pipeline.Live)
+				drain, err := time.ParseDuration(limit)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if at := closed.Sub(cut); at < want || at > want+100*time.Millisecond {
+					t.Errorf("streams were closed after %s, want %s", at, want)
+				}
+				if at := stopped.Sub(cut); at < drain {
+					t.Errorf("stopped after %s with a request open", at)
+				}
+				if text := w.Ledger().LogText(d.ID); !strings.Contains(text, "closing 2 stream(s)") || !strings.Contains(text, "1 request(s) still open at the limit") {
+					t.Errorf("log:\n%s", text)
+				}
+			})
+		})
+	}
+}
