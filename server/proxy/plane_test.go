@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"net/http"
 	"testing"
@@ -144,39 +142,6 @@ func TestMode_MaintenanceIsAPageUntilItIsOver(t *testing.T) {
 			t.Errorf("no such mode: %v", err)
 		}
 	})
-}
-
-func TestPreview_ShowsTheOtherColorToThoseWhoMaySeeIt(t *testing.T) {
-	t.Parallel()
-	p := setup(t)
-	live, idle := newBackend(t, "blue"), newBackend(t, "green")
-	sum := sha256.Sum256([]byte("open sesame"))
-	e := entryOf("a", "a.example", live)
-	e.Preview = &pipeline.Preview{
-		Deployment: "green", Color: pipeline.Green, Host: "green.example", Token: hex.EncodeToString(sum[:]),
-		Paths: entryOf("a", "a.example", idle).Paths,
-	}
-	swing(t, p, e)
-	c := visitor(t, p)
-	for why, want := range map[string]struct {
-		url, token, body string
-	}{
-		"the app's host":                  {"http://a.example/", "", "blue"},
-		"the app's host with the token":   {"http://a.example/", "open sesame", "green"},
-		"the app's host with a wrong one": {"http://a.example/", "open barley", "blue"},
-		"the preview's host":              {"http://green.example/", "", "green"},
-	} {
-		got := get(t, c, want.url, previewHeader, want.token)
-		if got.Body != want.body {
-			t.Errorf("%s: %d %s", why, got.Status, got.Body)
-		}
-		if shown := got.Header.Get("X-Robots-Tag") == "noindex"; shown != (want.body == "green") {
-			t.Errorf("%s: X-Robots-Tag is %q", why, got.Header.Get("X-Robots-Tag"))
-		}
-	}
-	if !p.serves("green.example") {
-		t.Error("the preview's host would get no certificate")
-	}
 }
 
 func TestVisits_SumUpWhatVisitorsGot(t *testing.T) {

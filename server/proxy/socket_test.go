@@ -5,111 +5,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 )
-
-// frameOf makes a WebSocket frame (RFC 6455, 5.2).
-func frameOf(opcode byte, masked bool, payload []byte) []byte {
-	out := []byte{finBit | opcode}
-	mask := byte(0)
-	if masked {
-		mask = maskedBit
-	}
-	switch n := len(payload); {
-	case n < 126:
-		out = append(out, mask|byte(n))
-	case n < 1<<16:
-		out = binary.BigEndian.AppendUint16(append(out, mask|126), uint16(n))
-	default:
-		out = binary.BigEndian.AppendUint64(append(out, mask|127), uint64(n))
-	}
-	if masked {
-		out = append(out, 0, 0, 0, 0) // a key of zeros leaves the payload as it is
-	}
-	return append(out, payload...)
-}
-
-// readFrame is strict: anything but a whole frame is an error.
-func readFrame(in *bufio.Reader) (opcode byte, payload []byte, err error) {
-	var head [2]byte
-	if _, err := io.ReadFull(in, head[:]); err != nil {
-		return 0, nil, err
-	}
-	if head[0]&0x70 != 0 {
-		return 0, nil, fmt.Errorf("reserved bits in %#x: a frame was torn", head[0])
-	}
-	n := uint64(head[1] & lengthOf)
-	switch n {
-	case 126:
-		var long [2]byte
-		_, err = io.ReadFull(in, long[:])
-		n = uint64(binary.BigEndian.Uint16(long[:]))
-	case 127:
-		var long [8]byte
-		_, err = io.ReadFull(in, long[:])
-		n = binary.BigEndian.Uint64(long[:])
-	}
-	if err != nil || n > 1<<22 {
-		return 0, nil, errors.Join(err, fmt.Errorf("a frame of %d bytes", n))
-	}
-	key := make([]byte, 4)
-	if head[1]&maskedBit != 0 {
-		if _, err := io.ReadFull(in, key); err != nil {
-			return 0, nil, err
-		}
-	}
-	payload = make([]byte, n)
-	_, err = io.ReadFull(in, payload)
-	for i := range payload {
-		payload[i] ^= key[i%4]
-	}
-	return head[0] & opMask, payload, err
-}
-
-func TestFrames_FindsEveryBoundaryHoweverTheBytesCome(t *testing.T) {
-	t.Parallel()
-	var stream []byte
-	var ends []int
-	for _, n := range []int{0, 1, 125, 126, 127, 65535, 65536, 70000, 3, 0} {
-		for _, masked := range []bool{false, true} {
-			stream = append(stream, frameOf(2, masked, make([]byte, n))...)
-			ends = append(ends, len(stream))
-		}
-	}
-	for _, most := range []int{1, 2, 3, 7, 100, 32 << 10, len(stream)} {
-		var f frames
-		var got []int
-		for at := 0; at < len(stream); {
-			step := min(len(stream)-at, 1+rand.N(most))
-			for chunk := stream[at : at+step]; len(chunk) > 0; {
-				n := f.next(chunk)
-				chunk, at = chunk[n:], at+n
-				if f.between() {
-					got = append(got, at)
-				}
-			}
-		}
-		if fmt.Sprint(got) != fmt.Sprint(ends) {
-			t.Errorf("pieces of up to %d bytes: boundaries at %v, want %v", most, got, ends)
-		}
-		if f.closed {
-			t.Error("there was no close frame")
-		}
-	}
-}
 
 // torrent is a target that sends frames of all sizes without end, and notes how
 // its visitor left.
@@ -284,99 +191,5 @@ func TestEndStreams_SwingingBackCallsItOff(t *testing.T) {
 	open.mu.Unlock()
 	if got, err := echo(t.Context(), conn, "hi"); err != nil || got != "old hi" {
 		t.Errorf("%q %v", got, err)
-	}
-}
-
-// eventsOf reads an event stream to its end.
-func eventsOf(t *testing.T, c *http.Client, url string, each func(line string)) error {
-	t.Helper()
-	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	resp, err := c.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	lines := bufio.NewScanner(resp.Body)
-	for lines.Scan() {
-		each(lines.Text())
-	}
-	return lines.Err()
-}
-
-func TestEndStreams_EndsEventStreamsAsIfTheAppHad(t *testing.T) {
-	t.Parallel()
-	for name, change := range map[string]func(*Options){"HTTP/1.1": func(*Options) {}, "HTTP/2": withTLS} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := setup(t, change)
-			swing(t, p, entryOf("a", "events.example", newBackend(t, "d1")))
-			c, url := visitor(t, p), "http://events.example/events"
-			if p.https != nil {
-				url = "https://events.example/events"
-				c.Transport.(*http.Transport).ForceAttemptHTTP2 = true
-			}
-			err := eventsOf(t, c, url, func(line string) {
-				if line != "data: d1" {
-					return
-				}
-				if n, err := p.EndStreams(t.Context(), "d1", time.Now()); n != 1 || err != nil {
-					t.Errorf("%d streams, %v", n, err)
-				}
-			})
-			if err != nil {
-				t.Errorf("the stream was cut: %v", err)
-			}
-			until(t, "nothing in flight", func() bool { return inflight(t, p, "d1") == 0 })
-		})
-	}
-}
-
-func TestEndStreams_LetsAnEventComeToItsEnd(t *testing.T) {
-	t.Parallel()
-	p := setup(t)
-	half, rest := make(chan struct{}), make(chan struct{})
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-		fmt.Fprint(w, "data: one\r\n\r\ndata: tw")
-		_ = http.NewResponseController(w).Flush()
-		<-half
-		<-rest
-		fmt.Fprint(w, "o\n\n")
-		_ = http.NewResponseController(w).Flush()
-		<-r.Context().Done()
-	}))
-	t.Cleanup(s.Close)
-	e := entryOf("a", "a.example")
-	e.Paths[0].Targets = []netip.AddrPort{netip.MustParseAddrPort(s.Listener.Addr().String())}
-	swing(t, p, e)
-	var got []string
-	err := eventsOf(t, visitor(t, p), "http://a.example/", func(line string) {
-		if got = append(got, line); line == "data: one" {
-			close(half)
-			if n, err := p.EndStreams(t.Context(), e.Deployment, time.Now()); n != 1 || err != nil {
-				t.Errorf("%d streams, %v", n, err)
-			}
-			close(rest)
-		}
-	})
-	if want := "data: one||data: two|"; err != nil || strings.Join(got, "|") != want {
-		t.Errorf("%q %v, want %q", got, err, want)
-	}
-}
-
-func TestEndStreams_LeavesSlowRequestsAlone(t *testing.T) {
-	t.Parallel()
-	p := setup(t)
-	b := newBackend(t, "d1")
-	swing(t, p, entryOf("a", "a.example", b))
-	answer := make(chan answerOf, 1)
-	go func() { answer <- get(t, visitor(t, p), "http://a.example/held") }()
-	<-b.got
-	if n, err := p.EndStreams(t.Context(), "d1", time.Now()); n != 0 || err != nil {
-		t.Errorf("%d streams, %v", n, err)
-	}
-	close(b.hold)
-	if got := <-answer; got.Body != "d1" {
-		t.Errorf("%d %s", got.Status, got.Body)
 	}
 }
