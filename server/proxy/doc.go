@@ -10,6 +10,10 @@
 //
 // The table is written to DATA/proxy.table.json and fsynced before it is
 // swapped, and read back at start, so the proxy serves without the control
-// plane. It is changed through Swing and Drop, in process or over the control
-// API on a unix socket (Control, Client).
+// plane. It is changed through Swing, Drop, Lose, SetMode and Replace, in process
+// or over the control API on a unix socket (Control, Client).
+//
+// A request passes serve, which meets the visitor; enter, which finds the route
+// or lets the request wait; and, behind Caddy's reverse_proxy, send, which
+// chooses a target for each attempt and makes of a stream one that can be ended.
 package proxy
