@@ -39,6 +39,16 @@ func push(id, repo string, repoID int64, commit string) pipeline.Delivery {
 	}
 }
 
+// wantAudit wants one line in the audit log, of what ada asked for of the shop.
+func wantAudit(t *testing.T, w *World, want string) {
+	t.Helper()
+	lines, err := w.Audit(t.Context(), pipeline.Page{})
+	must(t, err)
+	if len(lines) != 1 || lines[0].Action+" "+lines[0].Target != want || lines[0].Actor != "ada" || lines[0].App != "shop" {
+		t.Errorf("audit %+v, want %s", lines, want)
+	}
+}
+
 func testDeliver(t *testing.T, open Open) {
 	t.Run("a delivery is stored with what it caused", func(t *testing.T) {
 		w := Setup(t, open)
@@ -65,19 +75,20 @@ func testDeliver(t *testing.T, open Open) {
 			t.Errorf("seen head %q, %v", head, err)
 		}
 	})
-	t.Run("a button says nothing about the branch's head", func(t *testing.T) {
+	t.Run("a button says nothing about the branch's head, and is in the audit log", func(t *testing.T) {
 		w := Setup(t, open)
 		a := w.App(t, "shop")
 		d := push("guid-1", "owner/shop", 7, sha("b"))
 		_, err := w.Deliver(t.Context(), d, queueAll(d))
 		must(t, err)
 		again := push("guid-2", "owner/shop", 7, sha("a"))
-		_, err = w.Deliver(t.Context(), again, func(standing []pipeline.Standing) pipeline.Delivery {
+		got, err := w.Deliver(t.Context(), again, func(standing []pipeline.Standing) pipeline.Delivery {
 			out := queueAll(again)(standing)
 			out.Apps[0].Queue.Trigger = pipeline.Redeploy
 			return out
 		})
 		must(t, err)
+		wantAudit(t, w, "deployment.create "+got.Apps[0].DeploymentID)
 		if head, err := w.SeenHead(t.Context(), a.ID); err != nil || head != sha("b") {
 			t.Errorf("after an older commit was deployed again the head is %q, %v", head, err)
 		}
@@ -145,6 +156,7 @@ func testDeliver(t *testing.T, open Open) {
 		if got := w.Changes(); got[len(got)-1] != want {
 			t.Errorf("announced %+v, want %+v at last", got, want)
 		}
+		wantAudit(t, w, "deployment.swing_back "+watched.ID)
 		watched.ID = "without a job"
 		d.ID = "g2"
 		_, err = w.Deliver(t.Context(), d, swing(d))
