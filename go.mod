@@ -3,6 +3,7 @@ module github.com/swingbridge/swingbridge
 go 1.26.8
 
 require (
+	github.com/DeRuina/timberjack v1.4.8
 	github.com/bradleyfalzon/ghinstallation/v2 v2.10.0
 	github.com/buildkite/terminal-to-html/v3 v3.17.1
 	github.com/caarlos0/env/v11 v11.4.2

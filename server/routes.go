@@ -40,7 +40,7 @@ func (s *Server) Routes() []Route {
 	return []Route{
 		{get, "/healthz", Public, s.healthz, false},
 		{get, "/readyz", Public, s.readyz, false},
-		{get, "/metrics", Public, s.metrics.Handler().ServeHTTP, false},
+		{get, "/metrics", Public, s.ownMetrics, false},
 		{post, webhookPath, Public, s.webhook.ServeHTTP, false},
 
 		{get, apiPrefix + "/openapi.json", Viewer, a.OpenAPI, false},

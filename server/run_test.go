@@ -180,3 +180,12 @@ func TestMetrics_LabelsAreBounded(t *testing.T) {
 		t.Error("a stranger chose a label")
 	}
 }
+
+func TestServer_TellsMetricsToNobodyBehindTheProxy(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	got := w.do(t, request{method: "GET", path: "/metrics", header: map[string]string{"X-Forwarded-For": "192.0.2.1"}})
+	if got.Code != http.StatusNotFound || strings.Contains(got.Body.String(), "swingbridge_") {
+		t.Errorf("%d %s", got.Code, got.Body)
+	}
+}

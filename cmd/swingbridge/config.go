@@ -65,6 +65,8 @@ type Config struct {
 	ACMERoots string `env:"SWINGBRIDGE_ACME_ROOTS"`
 	// HTTP3 serves HTTP/3 too, on the UDP port of HTTPS.
 	HTTP3 bool `env:"SWINGBRIDGE_HTTP3" envDefault:"true"`
+	// AccessLog keeps a line for each request of an app, in DATA/access.
+	AccessLog bool `env:"SWINGBRIDGE_ACCESS_LOG" envDefault:"true"`
 	// TrustedProxies are the addresses and ranges, separated by commas, whose
 	// X-Forwarded-* headers are believed.
 	TrustedProxies string `env:"SWINGBRIDGE_TRUSTED_PROXIES"`

@@ -21,6 +21,7 @@ const settingsHelp = `Settings (environment; a secret also as NAME_FILE):
   SWINGBRIDGE_ACME_CA, _EMAIL      another authority by its directory URL (Let's Encrypt)
   SWINGBRIDGE_ACME_ROOTS           PEM file that proves that authority
   SWINGBRIDGE_HTTP3                HTTP/3 on the UDP port of HTTPS (true)
+  SWINGBRIDGE_ACCESS_LOG           a line per request in DATA/access/APP.log (true)
   SWINGBRIDGE_TRUSTED_PROXIES      whose X-Forwarded-* are believed: ranges, commas
   SWINGBRIDGE_PROXY                unix:PATH of a "swingbridge proxy" (in process)
   SWINGBRIDGE_URL, _TOKEN          where a command finds the server, and who it is
@@ -56,7 +57,7 @@ func planeOptions(cfg Config, log *slog.Logger) proxy.Options {
 	o := proxy.Options{
 		HTTP: cfg.HTTP, HTTPS: cfg.HTTPS, DataDir: cfg.Data, Internal: cfg.TLSInternal, Logger: log,
 		ACME:    proxy.ACME{CA: cfg.ACMECA, Email: cfg.ACMEEmail},
-		NoHTTP3: !cfg.HTTP3, TrustedProxies: cfg.trusted,
+		NoHTTP3: !cfg.HTTP3, AccessLog: cfg.AccessLog, TrustedProxies: cfg.trusted,
 	}
 	if cfg.ACMERoots != "" {
 		o.ACME.Roots = []string{cfg.ACMERoots}

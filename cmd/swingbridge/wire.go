@@ -222,6 +222,7 @@ func (p *plant) tail(deployment string, lines int) []string {
 }
 
 func (p *plant) openPlane(context.Context) (err error) {
+	p.metrics.Visitors(p.visitors)
 	if p.cfg.Proxy != "" {
 		p.plane = proxy.NewClient(p.cfg.socket())
 		return nil

@@ -183,7 +183,7 @@ func (p *Proxy) swap(next *table) {
 // targets theirs, and the app its mode, over any number of changes. The caller
 // holds p.changes.
 func (p *Proxy) entry(e pipeline.Entry) *entry {
-	out := &entry{Entry: e, since: p.o.Now(), traffic: p.trafficOf(e), hsts: p.o.hsts(e.Front)}
+	out := &entry{Entry: e, since: p.o.Now(), traffic: p.trafficOf(e), hsts: p.o.hsts(e.Front), counters: p.countersOf(e.AppID)}
 	if old := p.table.Load().apps[e.AppID]; old != nil {
 		out.mode, out.room = old.mode, old.room
 	} else {
@@ -244,6 +244,11 @@ func (p *Proxy) forget() {
 		e := t.apps[tr.appID]
 		if (e == nil || !e.names(id)) && tr.inflight.Load() == 0 && tr.quiet() {
 			delete(p.traffic, id)
+		}
+	}
+	for id := range p.counters {
+		if t.apps[id] == nil {
+			delete(p.counters, id)
 		}
 	}
 }

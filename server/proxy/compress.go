@@ -1,12 +1,14 @@
 package proxy
 
 import (
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/encode"
 )
 
 // compressModule hands requests to Caddy's encode handler, unless the app wants
@@ -52,7 +54,7 @@ func compress() object {
 		"handler": "swingbridge_compress",
 		"encode": object{
 			"handler":        "encode",
-			"encodings":      object{"zstd": object{}, "gzip": object{}},
+			"encodings":      object{"zstd": object{}, "swingbridge_gzip": object{}},
 			"prefer":         list{"zstd", "gzip"},
 			"minimum_length": compressFrom,
 			"match": object{"headers": object{"Content-Type": list{
@@ -72,7 +74,27 @@ func compress() object {
 // compressFrom is the least length of an answer, in bytes, that is worth it.
 const compressFrom = 512
 
+// gzipModule is the standard library's gzip. Caddy's is faster and makes the
+// program larger; whoever is in a hurry takes zstd.
+type gzipModule struct{}
+
+func (gzipModule) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.encoders.swingbridge_gzip", New: func() caddy.Module { return new(gzipModule) }}
+}
+
+// AcceptEncoding implements encode.Encoding.
+func (gzipModule) AcceptEncoding() string { return "gzip" }
+
+// NewEncoder implements encode.Encoding.
+func (gzipModule) NewEncoder() encode.Encoder {
+	w, _ := gzip.NewWriterLevel(nil, gzipLevel) // it is a level
+	return w
+}
+
+const gzipLevel = 5
+
 var (
+	_ encode.Encoding             = (*gzipModule)(nil)
 	_ caddyhttp.MiddlewareHandler = (*compressModule)(nil)
 	_ caddy.Provisioner           = (*compressModule)(nil)
 )

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -37,8 +38,17 @@ const (
 	dialOthers  = time.Second // where another target could be dialed instead
 )
 
-// limits bound how long visitors may take.
-type limits struct{ header, stall time.Duration }
+// limits bound how long visitors may take, and a file of the access log.
+type limits struct {
+	header, stall time.Duration
+	log           int // MiB
+}
+
+func (l *limits) fill() {
+	l.header = cmp.Or(l.header, headerTimeout)
+	l.stall = cmp.Or(l.stall, stall)
+	l.log = cmp.Or(l.log, accessSize)
+}
 
 // rootConfig is the configuration without its apps.
 func (p *Proxy) rootConfig() object {

@@ -42,7 +42,7 @@ type Options struct {
 
 	NoHTTP3 bool // HTTP/3 needs the HTTPS port as UDP too
 
-	AccessLog bool          // one line per request to Logger
+	AccessLog bool          // a line for each request of an app, in DATA/access/APP.log
 	Grace     time.Duration // longest drain when Run ends; 0 is 20 s
 	Logger    *slog.Logger
 	Now       func() time.Time
@@ -74,14 +74,16 @@ type Proxy struct {
 	proofs  *proofs
 	control *route // the built-in route, nil if there is none
 
-	table   atomic.Pointer[table]
-	changes sync.Mutex           // serialises table changes and guards traffic
-	traffic map[string]*traffic  // by deployment id
-	unsaved bool                 // the table in memory is ahead of the file; guarded by changes
-	save    func(t *table) error // durable when it returns; replaced in tests
+	table    atomic.Pointer[table]
+	changes  sync.Mutex              // serialises table changes and guards traffic
+	traffic  map[string]*traffic     // by deployment id
+	counters map[string]*appCounters // by app id, guarded by changes
+	unsaved  bool                    // the table in memory is ahead of the file; guarded by changes
+	save     func(t *table) error    // durable when it returns; replaced in tests
 
 	http, https *listener
 	quic        *net.UDPConn // nil: no HTTP/3
+	access      *accessLog   // nil: none
 	conns       conns
 	draining    atomic.Bool
 	unrouted    atomic.Uint64 // requests for a host or path nobody has
@@ -124,7 +126,7 @@ func New(o Options) (*Proxy, error) {
 func build(o Options, lock *os.File) (*Proxy, error) {
 	p := &Proxy{
 		o: o, log: o.Logger, lock: lock, proofs: newProofs(o.Now),
-		traffic: map[string]*traffic{}, started: make(chan struct{}), leaving: make(chan struct{}), hands: newSuccession(),
+		traffic: map[string]*traffic{}, counters: map[string]*appCounters{}, started: make(chan struct{}), leaving: make(chan struct{}), hands: newSuccession(),
 	}
 	p.save = func(t *table) error { return writeTable(p.path(tableFile), t) }
 	if err := p.load(); err != nil {
@@ -154,9 +156,7 @@ func (o *Options) check() error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.limits == (limits{}) {
-		o.limits = limits{header: headerTimeout, stall: stall}
-	}
+	o.limits.fill()
 	if o.at == nil {
 		o.at = func(string) {}
 	}
@@ -218,6 +218,12 @@ func (p *Proxy) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, p.Close()) }()
 	if err := p.listen(ctx); err != nil {
 		return err
+	}
+	if p.o.AccessLog {
+		if p.access, err = newAccessLog(p.path(accessFolder), p.o.limits.log, p.log); err != nil {
+			p.log.Warn("there is no access log", "error", err) // and no reason to serve nobody
+		}
+		defer p.access.close()
 	}
 	engine, err := startCaddy(p)
 	if err != nil {

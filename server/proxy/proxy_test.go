@@ -1,9 +1,7 @@
 package proxy
 
 import (
-	"bytes"
 	"encoding/json"
-	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -136,23 +134,5 @@ func TestProxy_BelievesForwardingHeadersOfTrustedProxies(t *testing.T) {
 	}
 	if strings.Contains(got.Body, "forged") {
 		t.Errorf("an internal header passed: %s", got.Body)
-	}
-}
-
-func TestProxy_LogsRequestsOnlyWhereAsked(t *testing.T) {
-	t.Parallel()
-	for _, asked := range []bool{false, true} {
-		var out bytes.Buffer
-		p := prepared(t, func(o *Options) {
-			o.AccessLog, o.Logger = asked, slog.New(slog.NewJSONHandler(&out, nil))
-		})
-		stop := run(t, p)
-		swing(t, p, entryOf("a", "a.example", newBackend(t, "d1")))
-		get(t, visitor(t, p), "http://a.example/x?token=secret")
-		stop()
-		logged := strings.Contains(out.String(), `"path":"/x","status":200`)
-		if logged != asked || strings.Contains(out.String(), "secret") {
-			t.Errorf("access log %t: %s", asked, &out)
-		}
 	}
 }

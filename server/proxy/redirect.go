@@ -145,11 +145,11 @@ func (p *Proxy) validRedirects(e *pipeline.Entry) error {
 }
 
 // elsewhere sends the visitors of a redirected host on their way, in one step
-// also where they come by plain HTTP. It returns the app whose redirect it is.
-func (p *Proxy) elsewhere(w http.ResponseWriter, r *http.Request, v *visit) *entry {
+// also where they come by plain HTTP. It returns false for any other host.
+func (p *Proxy) elsewhere(w http.ResponseWriter, r *http.Request, v *visit) bool {
 	to, ok := p.table.Load().redirects[v.host]
 	if !ok {
-		return nil
+		return false
 	}
 	base := to.to.String()
 	if to.to.Scheme == "" {
@@ -170,7 +170,8 @@ func (p *Proxy) elsewhere(w http.ResponseWriter, r *http.Request, v *visit) *ent
 	}
 	w.Header().Set("Location", base+pathAndQuery(r.URL))
 	w.WriteHeader(to.status)
-	return to.entry
+	p.account(r, v, to.entry, answered{status: to.status, first: p.o.Now()})
+	return true
 }
 
 // toHTTPS sends a visitor from HTTP to HTTPS, with method and body.

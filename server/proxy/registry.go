@@ -70,6 +70,7 @@ func registerModules() {
 	caddy.RegisterModule(permissionModule{})
 	caddy.RegisterModule(logModule{})
 	caddy.RegisterModule(compressModule{})
+	caddy.RegisterModule(gzipModule{})
 	caddy.RegisterNetwork(listenNetwork, handListener)
 	caddy.RegisterNetwork(quicNetwork, handPackets)
 	caddyhttp.RegisterNetworkHTTP3(listenNetwork, quicNetwork)

@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -44,7 +46,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	refusal := v.enter(r.Context())
 	defer v.done()
 	if v.route == nil {
-		if p.elsewhere(w, r, v) != nil {
+		if p.elsewhere(w, r, v) {
 			return nil
 		}
 		p.unrouted.Add(1)
@@ -52,6 +54,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 		return nil
 	}
 	m := &meter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, visit: v}
+	defer m.account(r)
 	if refusal != nil {
 		m.refuse(r, refusal)
 	} else if !v.bound(w, r) {
@@ -62,14 +65,12 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 			m.refuse(r, p.failed(v, err))
 		}
 	}
-	if p.o.AccessLog {
-		p.logAccess(r, v, m.status)
-	}
 	return nil
 }
 
 // warn counts an attempt that failed, and says so now and then.
 func (v *visit) warn(t *target) {
+	v.route.entry.counters.silent()
 	if v.route.traffic.silent() {
 		v.proxy.log.Warn("a target does not answer", "app", v.route.entry.App,
 			"deployment", v.route.traffic.deployment, "target", t.dial)
@@ -108,18 +109,14 @@ func (p *Proxy) clean(r *http.Request) {
 	}
 }
 
-func (p *Proxy) logAccess(r *http.Request, v *visit, status int) {
-	client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	p.log.InfoContext(r.Context(), "request", "client", client, "method", r.Method, "host", v.host, "path", v.path,
-		"status", status, "took", p.o.Now().Sub(v.begin), "app", v.route.entry.App, "deployment", v.route.traffic.deployment)
-}
-
 // meter watches the beginning of the answer.
 type meter struct {
 	*caddyhttp.ResponseWriterWrapper
 	visit   *visit
 	status  int
 	refusal *page // what is answered in the app's place
+	bytes   int64
+	first   time.Time // when the answer began
 }
 
 // begun counts the answer, and says in its header what is to be said.
@@ -151,7 +148,7 @@ func (m *meter) WriteHeader(status int) {
 		}
 	}
 	if (status >= 200 || status == http.StatusSwitchingProtocols) && m.status == 0 {
-		m.status = status
+		m.status, m.first = status, m.visit.proxy.o.Now()
 		m.visit.begun(status, m.refusal, header)
 	}
 	m.ResponseWriterWrapper.WriteHeader(status)
@@ -162,7 +159,19 @@ func (m *meter) Write(b []byte) (int, error) {
 	if m.status == 0 {
 		m.WriteHeader(http.StatusOK)
 	}
-	return m.ResponseWriterWrapper.Write(b)
+	n, err := m.ResponseWriterWrapper.Write(b)
+	m.bytes += int64(n)
+	return n, err
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (m *meter) ReadFrom(r io.Reader) (int64, error) {
+	if m.status == 0 {
+		m.WriteHeader(http.StatusOK)
+	}
+	n, err := m.ResponseWriterWrapper.ReadFrom(r)
+	m.bytes += n
+	return n, err
 }
 
 // refuse answers in the app's place, so without naming it to the prover.

@@ -27,6 +27,7 @@ type Stats struct {
 	Bucket   time.Duration   `json:"bucket"`   // length of one of Recent, in nanoseconds
 	Unrouted uint64          `json:"unrouted"` // requests for a host or path that no app has
 	Traffic  []TrafficCounts `json:"traffic"`  // ordered by app, then deployment
+	Apps     []AppCounts     `json:"apps"`     // ordered by name
 }
 
 // TrafficCounts is what visitors got from one deployment of an app.
@@ -123,6 +124,13 @@ func (t *traffic) commit() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.named.Commit
+}
+
+// names are the deployment's, its commit's and its color's.
+func (t *traffic) names() (deployment, commit, color string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.deployment, t.named.Commit, string(t.named.Color)
 }
 
 func (t *traffic) tick() int64 { return t.now().UnixNano() / int64(bucketLength) }
@@ -237,6 +245,7 @@ func (p *Proxy) StatsOf(_ context.Context, appID string) (Stats, error) {
 	t := p.table.Load()
 	p.changes.Lock()
 	defer p.changes.Unlock()
+	out.Apps = p.appCounts(appID)
 	for id, tr := range p.traffic {
 		if appID != "" && tr.appID != appID {
 			continue

@@ -36,14 +36,15 @@ func newTable(seq uint64) *table {
 // targets are, by a cookie so that a visitor stays where he began.
 type entry struct {
 	pipeline.Entry
-	mode    pipeline.Mode // stays when the Entry is swung
-	room    *room         // where the app's requests wait, shared with the entries before
-	since   time.Time     // when it came to hold in memory
-	traffic *traffic
-	routes  []*route
-	preview *preview // nil: there is none
-	encoded []byte   // Entry as it is in the table file
-	hsts    string   // header for answers over TLS, empty for none
+	mode     pipeline.Mode // stays when the Entry is swung
+	room     *room         // where the app's requests wait, shared with the entries before
+	since    time.Time     // when it came to hold in memory
+	traffic  *traffic
+	routes   []*route
+	preview  *preview // nil: there is none
+	encoded  []byte   // Entry as it is in the table file
+	hsts     string   // header for answers over TLS, empty for none
+	counters *appCounters
 }
 
 // route is one host and path prefix of an app.
