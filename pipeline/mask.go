@@ -1,6 +1,9 @@
 package pipeline
 
 import (
+	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -8,9 +11,7 @@ import (
 
 // masked is a sentence for people without what the log may not have either.
 func (x *run) masked(text string) string {
-	values := secretsOf(x.env)
-	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) }) // one may begin with another
-	for _, v := range values {
+	for _, v := range x.secrets {
 		if len(v) >= 6 { // as in logs: shorter ones would tear holes
 			quoted := strconv.Quote(v)
 			text = strings.ReplaceAll(text, v, "***")
@@ -20,11 +21,25 @@ func (x *run) masked(text string) string {
 	return text
 }
 
-// secretsOf lists the values that must never reach a log.
-func secretsOf(env map[string]string) []string {
-	out := make([]string, 0, len(env))
-	for _, v := range env {
-		out = append(out, v)
+// secretsOf lists the values that must never reach a log, longest first, for
+// one may begin with another: those of the app's environment as it is now, and
+// those that the deployment's release was made with. A rollback's containers
+// have the latter, and so has what was interrupted before a variable changed.
+func (r *Runner) secretsOf(ctx context.Context, dep Deployment, env map[string]string) ([]string, error) {
+	values := slices.Collect(maps.Values(env))
+	if dep.ReleaseID != "" {
+		rel, err := r.Ledger.Release(ctx, dep.ReleaseID)
+		if err != nil {
+			return nil, fmt.Errorf("read release: %w", err)
+		}
+		then, err := r.Ledger.EnvAt(ctx, dep.AppID, rel.EnvVersion)
+		if err != nil {
+			return nil, fmt.Errorf("read the environment of the release: %w", err)
+		}
+		values = slices.AppendSeq(values, maps.Values(then))
 	}
-	return out
+	slices.Sort(values)
+	values = slices.Compact(values)
+	slices.SortStableFunc(values, func(a, b string) int { return len(b) - len(a) })
+	return values, nil
 }

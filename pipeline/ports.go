@@ -276,6 +276,8 @@ type Head struct {
 type Vault interface {
 	// Env returns the app's variables in the clear, and the version they are.
 	Env(ctx context.Context, appID string) (map[string]string, int64, error)
+	// EnvAt returns them as they were at a version.
+	EnvAt(ctx context.Context, appID string, version int64) (map[string]string, error)
 }
 
 // Addresses hands out places on our networks.

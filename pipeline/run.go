@@ -56,8 +56,9 @@ type run struct {
 	live       Deployment // the one visitors are on; zero ID if none
 	liveRel    Release
 	containers []Container
-	env        map[string]string // what is masked is what is used
+	env        map[string]string
 	envVersion int64
+	secrets    []string // what is masked, see secretsOf
 	cutAt      time.Time
 	entered    Entry                 // what the cutover put in the table
 	before     baseline              // what visitors got before it
@@ -116,7 +117,10 @@ func (r *Runner) open(ctx context.Context, id string) (*run, error) {
 		return nil, err
 	}
 	x := &run{Runner: r, app: app, dep: dep, env: env, envVersion: version}
-	if x.log, err = r.Ledger.Log(ctx, id, secretsOf(env)); err != nil {
+	if x.secrets, err = r.secretsOf(ctx, dep, env); err != nil {
+		return nil, err
+	}
+	if x.log, err = r.Ledger.Log(ctx, id, x.secrets); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	return x, nil
@@ -199,7 +203,7 @@ func (x *run) take(ctx context.Context, s Step, rec StepRecord) (Record, error) 
 	if err != nil && byOperator(ctx) {
 		err = context.Cause(ctx) // not what the engine's client makes of it
 	}
-	rec.EndedAt, rec.Detail, rec.State = x.Now(), seen, StepDone
+	rec.EndedAt, rec.Detail, rec.State = x.Now(), x.masked(seen), StepDone
 	var skip Skip
 	switch {
 	case errors.As(err, &skip):

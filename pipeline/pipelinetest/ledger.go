@@ -23,10 +23,11 @@ type Ledger struct {
 	releases    map[string]pipeline.Release
 	addresses   map[string]netip.Addr
 	next        netip.Addr
-	subnet      netip.Prefix // of the app's network
-	env         map[string]string
+	subnet      netip.Prefix        // of the app's network
+	envs        []map[string]string // by version
 	seenHead    string
 	logs        map[string]*bytes.Buffer
+	secrets     map[string][]string // that were to be masked when the log was opened last
 	moves       []pipeline.Move
 }
 
@@ -39,7 +40,7 @@ func newLedger(w *World) *Ledger {
 		},
 		deployments: map[string]*pipeline.Deployment{}, releases: map[string]pipeline.Release{},
 		addresses: map[string]netip.Addr{}, next: netip.MustParseAddr("10.201.0.2"),
-		env: map[string]string{}, logs: map[string]*bytes.Buffer{},
+		envs: []map[string]string{{}}, logs: map[string]*bytes.Buffer{}, secrets: map[string][]string{},
 	}
 }
 
@@ -195,12 +196,13 @@ func (l *Ledger) moved(m pipeline.Move) error {
 }
 
 // Log implements pipeline.Recorder.
-func (l *Ledger) Log(ctx context.Context, id string, _ []string) (pipeline.Log, error) {
+func (l *Ledger) Log(ctx context.Context, id string, secrets []string) (pipeline.Log, error) {
 	if err := l.w.call(ctx, "ledger.Log"); err != nil {
 		return nil, err
 	}
 	l.w.mu.Lock()
 	defer l.w.mu.Unlock()
+	l.secrets[id] = secrets
 	if l.logs[id] == nil {
 		l.logs[id] = &bytes.Buffer{}
 	}
@@ -320,9 +322,40 @@ func (l *Ledger) QueueHead(ctx context.Context, h pipeline.Head) (bool, error) {
 	return true, nil
 }
 
+// SetEnv gives the app another environment, the next version of it.
+func (l *Ledger) SetEnv(env map[string]string) {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	l.envs = append(l.envs, maps.Clone(env))
+}
+
+// Masked is what a deployment's log was to be kept free of when it was opened
+// last.
+func (l *Ledger) Masked(id string) []string {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	return slices.Clone(l.secrets[id])
+}
+
+// EnvAt implements pipeline.Vault.
+func (l *Ledger) EnvAt(ctx context.Context, _ string, version int64) (map[string]string, error) {
+	if err := l.w.call(ctx, "ledger.EnvAt"); err != nil {
+		return nil, err
+	}
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	return maps.Clone(l.envs[version]), nil
+}
+
 // Env implements pipeline.Vault.
 func (l *Ledger) Env(ctx context.Context, _ string) (map[string]string, int64, error) {
-	return maps.Clone(l.env), 1, l.w.call(ctx, "ledger.Env")
+	if err := l.w.call(ctx, "ledger.Env"); err != nil {
+		return nil, 0, err
+	}
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	version := len(l.envs) - 1
+	return maps.Clone(l.envs[version]), int64(version), nil
 }
 
 // Reserve implements pipeline.Addresses.

@@ -37,7 +37,6 @@ type Deployments interface {
 // Environments keeps the apps' variables.
 type Environments interface {
 	pipeline.Vault
-	EnvAt(ctx context.Context, appID string, version int64) (map[string]string, error)
 	SetEnv(ctx context.Context, appID, name, value string) (int64, error)
 	UnsetEnv(ctx context.Context, appID, name string) (int64, error)
 }
