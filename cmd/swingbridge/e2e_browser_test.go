@@ -59,6 +59,47 @@ func TestBrowser_SignsInRedeploysAndRollsBack(t *testing.T) {
 	}
 }
 
+func TestBrowser_ChangesAnApp(t *testing.T) {
+	t.Parallel()
+	s := live(t)
+	b := s.browse()
+	b.open("/login")
+	b.do("sign in", chromedp.SendKeys(`input[name=token]`, s.token), chromedp.Submit(`input[name=token]`))
+	b.await("a page other than the login", func() bool { return b.path() != "/login" })
+
+	b.open("/apps/" + appName)
+	b.press("Maintenance page")
+	b.await("the banner", func() bool { return strings.Contains(b.text(), "Visitors get the maintenance page") })
+	if _, err := s.get(appHost, "/"); err == nil {
+		t.Error("visitors are served")
+	}
+	b.press("Serve again")
+	b.await("no banner", func() bool { return !strings.Contains(b.text(), "Serve again") })
+	s.sees(appHost, "version 1")
+
+	b.open("/apps/" + appName + "/settings")
+	b.do("type a redirect", chromedp.SendKeys(`textarea[name=redirects]`, "www."+appHost+"="+appHost), chromedp.Click(`input[name=paused]`))
+	b.press("Save")
+	b.await("the page to say that it is stored", func() bool { return strings.Contains(b.text(), "The settings were stored") })
+	b.do("type a variable", chromedp.SendKeys(`input[name=name]`, "HARBOR_NAME"), chromedp.SendKeys(`textarea[name=value]`, "north"))
+	b.press("Set")
+	b.await("the page to say that it is set", func() bool { return strings.Contains(b.text(), "The variable was set") })
+	a, err := s.api.App(t.Context(), appName)
+	if err != nil || !a.Paused || len(a.Redirects) != 1 || a.Redirects[0].Host != "www."+appHost || len(a.Routes) != 1 || len(a.Compose) != 1 {
+		t.Errorf("the app is %+v, %v", a, err)
+	}
+	s.deploy()
+	s.wantVariable("HARBOR_NAME", "north")
+
+	b.open("/settings")
+	b.do("name a token", chromedp.SendKeys(`#token-name`, "laptop"))
+	b.press("Make a token")
+	b.await("the token", func() bool { return strings.Contains(b.text(), "It is shown only now") })
+	if heard := b.heard(); len(heard) > 0 {
+		t.Errorf("the pages complained: %q", heard)
+	}
+}
+
 // browser is a real one, with the pages of the site.
 type browser struct {
 	*site
@@ -177,11 +218,16 @@ func (b *browser) await(what string, held func() bool) {
 	}
 }
 
+func (b *browser) press(button string) {
+	b.t.Helper()
+	b.do("press "+button, chromedp.Click(fmt.Sprintf(`//button[normalize-space()=%q]`, button)))
+}
+
 // deployBy presses a button of the app's page and watches the page of the
 // deployment that it leads to become live, without opening it again.
 func (b *browser) deployBy(button string) api.Deployment {
 	b.t.Helper()
-	b.do("press "+button, chromedp.Click(fmt.Sprintf(`//button[normalize-space()=%q]`, button)))
+	b.press(button)
 	newest := b.newest()
 	b.await("the page of deployment "+newest.ID, func() bool { return strings.HasPrefix(b.path(), "/deployments/") })
 	id := strings.TrimPrefix(b.path(), "/deployments/")

@@ -54,7 +54,10 @@ func TestRollback_OfWhatIsBeingWatchedSwingsBackAtOnce(t *testing.T) {
 	if err != nil || d.ID != id {
 		t.Fatalf("the rollback is deployment %s, %v; want %s itself", d.ID, err, id)
 	}
-	s.mustBe(s.await(id), pipeline.RolledBack)
+	end := s.mustBe(s.await(id), pipeline.RolledBack)
+	if code := codeOf(end); code != exitSuperseded {
+		t.Errorf("whoever waits for it gets exit code %d for %q", code, end.Reason)
+	}
 	crowd.served(time.Now(), "version 1")
 	s.check(id, "failure")
 	if there := s.containers(); len(there) != 1 {
@@ -88,6 +91,22 @@ func TestCancel_UndoesADeploymentThatRuns(t *testing.T) {
 	if !errors.As(err, &refused) || refused.Status != http.StatusConflict {
 		t.Errorf("canceling what ended was answered %v, want a conflict", err)
 	}
+}
+
+func TestCancel_OfWhatIsBeingWatchedIsNoFailure(t *testing.T) {
+	t.Parallel()
+	s := live(t)
+	crowd := s.visit(appHost)
+	id := s.push(release{version: "version 2", guard: "60s"}, "Think again")
+	s.awaitUntil(id, "watching", func(d api.Deployment) bool { return d.State == pipeline.Watching })
+	if _, err := s.api.Cancel(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	end := s.mustBe(s.await(id), pipeline.RolledBack)
+	if code := codeOf(end); code != exitSuperseded {
+		t.Errorf("whoever waits for it gets exit code %d for %q", code, end.Reason)
+	}
+	crowd.served(time.Now(), "version 1")
 }
 
 func TestEnvironment_ReachesTheContainerAndNobodyElse(t *testing.T) {

@@ -78,6 +78,9 @@ func (p *program) printApps(all []appStatus) {
 				row = []string{s.App.Name, string(d.Color), pipeline.Short(d.Commit), ago(d.LiveAt), "-"}
 			}
 		}
+		if s.App.Mode.Kind != "serve" {
+			row[1] += " (" + s.App.Mode.Kind + ")"
+		}
 		if len(s.Deployments) > 0 && s.Deployments[0].State != pipeline.Live {
 			row[4] = fmt.Sprintf("%s %s", pipeline.Short(s.Deployments[0].Commit), s.Deployments[0].State)
 		}
