@@ -16,14 +16,14 @@ import (
 
 // few is a plan for tests.
 func few() plan {
-	return plan{rounds: 2, swings: 5, every: 20 * time.Millisecond, quiet: 100 * time.Millisecond, warm: 100 * time.Millisecond}
+	return plan{rounds: 2, swings: 5, every: 50 * time.Millisecond, quiet: 300 * time.Millisecond, warm: 100 * time.Millisecond}
 }
 
 func TestTrial_NobodyNoticesTheCutoversOfSwingbridge(t *testing.T) {
 	t.Parallel()
 	visitors, socket := serveProxy(t)
 	s := newSwingbridge(socket, serveColors(t))
-	trial := &trial{name: "test", routes: 3, bridge: s, plan: few(), traffic: traffic{address: visitors, rate: 400, slowness: 100 * time.Millisecond}}
+	trial := &trial{name: "test", routes: 3, bridge: s, plan: few(), traffic: traffic{address: visitors, rate: 100, slowness: 100 * time.Millisecond}}
 	defer s.close()
 	if err := s.fill(t.Context(), trial.routes); err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func TestTrial_AReloadOfCaddyIsNoticed(t *testing.T) {
 		}
 		return err == nil
 	})
-	trial := &trial{name: "test", routes: 3, bridge: newReloader(socket), plan: few(), traffic: traffic{address: at, rate: 400, slowness: 100 * time.Millisecond}}
+	trial := &trial{name: "test", routes: 3, bridge: newReloader(socket), plan: few(), traffic: traffic{address: at, rate: 100, slowness: 100 * time.Millisecond}}
 	defer trial.bridge.close()
 	if err := trial.run(t.Context()); err != nil {
 		t.Fatal(err)
@@ -77,7 +77,7 @@ func TestTraffic_SeesWhatVisitorsWouldSee(t *testing.T) {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			count := <-n + 1
 			n <- count
-			if count%20 == 0 {
+			if count%10 == 0 {
 				harm(w, r)
 				return
 			}

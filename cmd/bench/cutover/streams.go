@@ -42,24 +42,31 @@ func openStreams(ctx context.Context, address string, each int, hosts ...string)
 	return s, nil
 }
 
-// keep repeats beat until the streams are to end.
-func (s *streams) keep(name string, beat func() error) {
+// keep repeats beat until the streams are to end, and closes the stream then.
+func (s *streams) keep(name string, beat, end func() error) {
 	s.opened++
 	s.wg.Go(func() {
 		for {
+			err, stopped := beat(), false
 			select {
 			case <-s.stop:
-				return
+				stopped = true
 			default:
 			}
-			if err := beat(); err != nil {
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				s.lost = append(s.lost, fmt.Sprintf("%s: %v", name, err))
+			if stopped || err != nil {
+				s.ended(name, errors.Join(err, end()))
 				return
 			}
 		}
 	})
+}
+
+func (s *streams) ended(name string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.lost = append(s.lost, fmt.Sprintf("%s: %v", name, err))
+	}
 }
 
 func (s *streams) socket(ctx context.Context, v *visitor) error {
@@ -70,17 +77,15 @@ func (s *streams) socket(ctx context.Context, v *visitor) error {
 	s.keep("WebSocket of "+v.host, func() error {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		err := echo(ctx, conn, a.release)
-		if err != nil {
-			return errors.Join(err, conn.CloseNow())
+		if err := echo(ctx, conn, a.release); err != nil {
+			return err
 		}
 		select {
 		case <-s.stop:
-			return conn.Close(websocket.StatusNormalClosure, "")
 		case <-time.After(streamPause):
-			return nil
 		}
-	})
+		return nil
+	}, func() error { return conn.Close(websocket.StatusNormalClosure, "") })
 	return nil
 }
 
@@ -105,13 +110,8 @@ func (s *streams) events(ctx context.Context, v *visitor) error {
 		if err == nil && strings.TrimSpace(line) != "" && line != want {
 			err = fmt.Errorf("%q, want %q", line, want)
 		}
-		select {
-		case <-s.stop:
-			v.close()
-		default:
-		}
 		return err
-	})
+	}, func() error { v.close(); return nil })
 	return nil
 }
 

@@ -23,7 +23,7 @@ const (
 
 	// patience is far longer than any answer here may take: who waits for so
 	// long counts as lost.
-	patience = 15 * time.Second
+	patience = 30 * time.Second
 )
 
 // errStale is a connection that was kept open and closed by the other side
