@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +25,8 @@ type release struct {
 	within     string   // of the probe
 	guard      string
 	grace      string // after SIGTERM
+	replicas   int
+	preview    string // host
 }
 
 // files is the app's repository at the release.
@@ -39,6 +42,9 @@ func (s *site) files(r release) map[string]string {
 	if r.grace == "" {
 		r.grace = "5s"
 	}
+	if r.preview != "" {
+		r.guard += ", preview: " + r.preview
+	}
 	if r.dockerfile == "" {
 		command, err := json.Marshal(append([]string{"/app"}, r.args...))
 		if err != nil {
@@ -50,7 +56,7 @@ func (s *site) files(r release) map[string]string {
 		"Dockerfile": r.dockerfile,
 		"page.txt":   r.version + "\n",
 		"compose.yml": "services:\n  web:\n    build: .\n    stop_grace_period: " + r.grace + "\n" +
-			"    x-swingbridge: {drain: 10s, probe: {within: " + r.within + ", timeout: 2s, interval: 100ms}}\n" +
+			"    x-swingbridge: {drain: 10s, probe: {within: " + r.within + ", timeout: 2s, interval: 100ms}, replicas: " + strconv.Itoa(max(r.replicas, 1)) + "}\n" +
 			"x-swingbridge: {guard: " + r.guard + "}\n",
 	}
 }

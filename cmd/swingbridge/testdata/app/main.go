@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -24,6 +25,7 @@ func main() {
 	fail := flag.String("fail", "", "say this and end at once")
 	slow := flag.Duration("slow", 0, "listen only after this time")
 	die := flag.Duration("die", 0, "end this time after the first visitor")
+	sour := flag.Duration("sour", 0, "answer 500 from this time after the first visitor on")
 	linger := flag.Duration("linger", 0, "go on for this time after SIGTERM")
 	say := flag.String("say", "", "print this variable at the start")
 	flag.Parse()
@@ -49,7 +51,7 @@ func main() {
 	case <-ctx.Done():
 		return
 	}
-	if err := serve(ctx, *listen, &app{page: page, status: *status, die: *die}); err != nil {
+	if err := serve(ctx, *listen, &app{page: page, status: *status, die: *die, sour: *sour}); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -67,12 +69,21 @@ type app struct {
 	page   []byte
 	status int
 	die    time.Duration
+	sour   time.Duration
 	once   sync.Once
+	turned atomic.Bool
 }
 
 func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if a.sour > 0 && !strings.HasPrefix(r.UserAgent(), "Swingbridge-") {
+		a.once.Do(func() { time.AfterFunc(a.sour, func() { a.turned.Store(true) }) })
+	}
+	if a.turned.Load() {
+		http.Error(w, "the milk has turned", http.StatusInternalServerError)
 		return
 	}
 	if a.die > 0 && !strings.HasPrefix(r.UserAgent(), "Swingbridge-") {
