@@ -18,11 +18,9 @@ func TestButtons_RollBackOnTheLiveOnesCheckGoesToTheReleaseBeforeIt(t *testing.T
 	s := live(t)
 	crowd := s.visit(appHost)
 	first := s.onlyDeployment()
-	s.mustAnswer(s.press(s.withButtons(first, "redeploy", "rollback"), "rollback"), "ignored", "no_earlier")
-
+	s.withButtons(first, "redeploy") // there is no release before it
 	second := s.push(release{version: "version 2"}, "Regret this")
 	s.mustBe(s.await(second), pipeline.Live)
-	s.withButtons(first, "redeploy") // visitors have left it
 	run := s.withButtons(second, "redeploy", "rollback")
 	back := s.press(run, "rollback")
 	s.mustAnswer(back, "queued", "rollback")
@@ -67,7 +65,7 @@ func TestButtons_RollBackOnAWatchedOnesCheckSwingsVisitorsBackAtOnce(t *testing.
 	s.withButtons(id, "redeploy")
 	s.mustAnswer(s.press(run, "rollback"), "ignored", "not_live")
 	s.mustBe(s.await(before), pipeline.Live)
-	s.withButtons(before, "redeploy", "rollback")
+	s.withButtons(before, "redeploy")
 }
 
 // onlyDeployment is the id of the app's one deployment.

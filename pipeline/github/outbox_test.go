@@ -15,6 +15,7 @@ type outbox struct {
 	targets []pipeline.ReportTarget
 	apps    map[string]pipeline.App
 	deps    map[string]pipeline.Deployment
+	first   bool // the app's deployment is its first: there is nowhere to go back to
 	rows    []*pipeline.Report
 	failed  int
 }
@@ -100,6 +101,13 @@ func (o *outbox) AppByID(_ context.Context, id string) (pipeline.App, error) {
 		return a, nil
 	}
 	return pipeline.App{}, fmt.Errorf("app %s: %w", id, pipeline.ErrNotFound)
+}
+
+func (o *outbox) LastGood(_ context.Context, appID string) (pipeline.Deployment, error) {
+	if o.first {
+		return pipeline.Deployment{}, fmt.Errorf("earlier release of app %s: %w", appID, pipeline.ErrNotFound)
+	}
+	return pipeline.Deployment{ID: "000"}, nil
 }
 
 // unsent are the rows that GitHub does not have, as text.

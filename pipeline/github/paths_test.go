@@ -175,6 +175,17 @@ func TestSender_ButtonsAreThoseThatMakeSense(t *testing.T) {
 	}
 }
 
+func TestSender_AnAppsFirstDeploymentHasNoButtonToGoBack(t *testing.T) {
+	t.Parallel()
+	w := setup(t, asApp)
+	w.outbox.first = true
+	w.outbox.put(deployment("01a", pipeline.Running, pipeline.Watching, pipeline.Live))
+	flush(t, w.sender())
+	if got := w.hub.CheckRuns()[0].Actions; len(got) != 1 || got[0].Identifier != github.ActionRedeploy {
+		t.Errorf("buttons %v", got)
+	}
+}
+
 func TestSender_ACheckRunIsToldOnceThatVisitorsHaveMovedOnAndKeepsItsEnd(t *testing.T) {
 	t.Parallel()
 	w := setup(t, asApp)

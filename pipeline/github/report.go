@@ -148,7 +148,7 @@ func CheckRunOf(s Subject) CheckRun {
 	if look.check == "completed" {
 		c.CompletedAt = second(endOf(d))
 	}
-	c.Actions = actions(d.State)
+	c.Actions = actions(s)
 	return c
 }
 
@@ -224,17 +224,17 @@ func endOf(d pipeline.Deployment) time.Time {
 	return d.EndedAt
 }
 
-// actions are the buttons on the check run of a deployment in this state: back is
-// where visitors can go only from where they are.
-func actions(s pipeline.State) []Action {
+// actions are the buttons on the check run of a deployment as it stands: visitors
+// can go back only from where they are, and only if there is where to.
+func actions(s Subject) []Action {
 	redeploy := Action{"Redeploy", "Deploy this commit again", ActionRedeploy}
 	rollback := Action{"Roll back", "Go back to the release before this", ActionRollback}
-	switch {
-	case s == pipeline.Watching:
+	switch state := s.Deployment.State; {
+	case state == pipeline.Watching:
 		return []Action{rollback}
-	case s == pipeline.Live:
+	case state == pipeline.Live && s.Earlier:
 		return []Action{redeploy, rollback}
-	case faceOf(s).check == "completed":
+	case faceOf(state).check == "completed":
 		return []Action{redeploy}
 	}
 	return []Action{}

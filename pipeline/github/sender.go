@@ -3,6 +3,7 @@ package github
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -50,6 +51,9 @@ type Rows interface {
 type Facts interface {
 	Deployment(ctx context.Context, id string) (pipeline.Deployment, error)
 	AppByID(ctx context.Context, id string) (pipeline.App, error)
+	// LastGood is where the app's live deployment can go back to; ErrNotFound if
+	// that is nowhere.
+	LastGood(ctx context.Context, appID string) (pipeline.Deployment, error)
 }
 
 // SenderOptions is what a Sender needs, and how fast it goes.
@@ -240,7 +244,15 @@ func (s *Sender) lookUp(ctx context.Context, row pipeline.Report) (job, error) {
 	if err != nil {
 		return job{}, fmt.Errorf("app of deployment %s: %w", row.Deployment, err)
 	}
-	return job{row: row, subject: Subject{Deployment: d, App: app, PublicURL: s.o.Client.publicURL, Plain: s.o.Client.plain}}, nil
+	out := Subject{Deployment: d, App: app, PublicURL: s.o.Client.publicURL, Plain: s.o.Client.plain}
+	if d.State == pipeline.Live {
+		_, err := s.o.Outbox.LastGood(ctx, d.AppID)
+		if err != nil && !errors.Is(err, pipeline.ErrNotFound) {
+			return job{}, fmt.Errorf("release before deployment %s: %w", row.Deployment, err)
+		}
+		out.Earlier = err == nil
+	}
+	return job{row: row, subject: out}, nil
 }
 
 // serve sends the rows of one repository, one after the other. Where GitHub

@@ -12,6 +12,7 @@ type Subject struct {
 	Deployment pipeline.Deployment
 	App        pipeline.App
 	Log        []string // last lines of the deployment's log, masked; used where it went wrong
+	Earlier    bool     // of a live deployment: there is an earlier release to go back to
 	Plain      bool     // visitors come over http, not https
 	PublicURL  string   // base of links, without a slash at its end; empty: no links
 }
