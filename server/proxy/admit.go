@@ -30,6 +30,7 @@ type visit struct {
 	target *target // of the current attempt, nil before the first
 	trial  bool    // the target was left out and has this request on trial
 	tried  []*target
+	paused bool      // all targets were tried once
 	resent bool      // sent again after it may have reached a target
 	waits  time.Time // since when, zero if it did not have to
 

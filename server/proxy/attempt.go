@@ -98,7 +98,7 @@ func (v *visit) failed(ctx context.Context, err error, again bool) bool {
 	if ctx.Err() != nil || v.fault() != nil {
 		return false // it was the visitor
 	}
-	if v.waits.IsZero() { // later attempts would make one bad moment look like many
+	if !v.paused { // later attempts would make one bad moment look like many
 		v.warn(t)
 	}
 	var dial *dialError
@@ -133,9 +133,8 @@ func (v *visit) pause(ctx context.Context, d time.Duration) bool {
 		return false
 	}
 	defer e.room.leave()
-	v.since(now)
 	v.leave()
-	v.tried = nil
+	v.paused, v.tried = true, nil
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

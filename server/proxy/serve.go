@@ -126,7 +126,7 @@ func (v *visit) begun(status int, refusal *page, header http.Header) {
 	switch {
 	case refusal == nil:
 		tr.answered(status, v.proxy.o.Now().Sub(v.begin))
-		if v.proof {
+		if v.proof && v.target != nil {
 			header.Set(deploymentHeader, tr.deployment)
 			header.Set(commitHeader, tr.commit())
 		}
