@@ -36,6 +36,7 @@ func (p *Proxy) drain(e *engine) {
 		p.log.Warn("shut down the public servers", "error", err)
 	}
 	p.sayQuiet()
+	defer p.endStreamsBy(begin.Add(p.o.Grace - min(farewell, p.o.Grace/4)))()
 	if err := p.waitClosed(p.o.Grace - p.o.Now().Sub(begin)); err != nil {
 		p.log.Warn("closing connections that are open at the end of the drain", "connections", p.conns.count())
 	}
@@ -53,6 +54,19 @@ func (p *Proxy) drain(e *engine) {
 		}
 	}
 	p.log.Info("proxy stopped", "took", p.o.Now().Sub(begin))
+}
+
+// endStreamsBy ends streams in the second half of the time until then, each at a
+// moment of its own: cutting them all at the end would have their visitors come
+// back all at once, and might tear a message.
+func (p *Proxy) endStreamsBy(by time.Time) (stop func() bool) {
+	return time.AfterFunc(by.Sub(p.o.Now())/2, func() {
+		p.changes.Lock()
+		defer p.changes.Unlock()
+		for _, t := range p.traffic {
+			t.streams.endAll(by)
+		}
+	}).Stop
 }
 
 // waitClosed waits until visitors have no connection open, at most for d.

@@ -90,6 +90,24 @@ func TestRun_ClosesStreamsAtTheEndOfTheDrain(t *testing.T) {
 	}
 }
 
+func TestRun_EndsEventStreamsWithoutCuttingThem(t *testing.T) {
+	t.Parallel()
+	p := prepared(t, func(o *Options) { o.Grace = time.Second })
+	stop := run(t, p)
+	swing(t, p, entryOf("a", "a.example", newBackend(t, "d1")))
+	ended := make(chan error, 1)
+	begun := make(chan struct{}, 10)
+	c := visitor(t, p)
+	go func() {
+		ended <- eventsOf(t, c, "http://a.example/events", func(string) { begun <- struct{}{} })
+	}()
+	<-begun
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("the stream was cut: %v", err)
+	}
+}
+
 func TestRun_SaysThatThePortIsTaken(t *testing.T) {
 	t.Parallel()
 	one := setup(t)
