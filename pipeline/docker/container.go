@@ -14,10 +14,11 @@ import (
 )
 
 // How often and how long the engine is looked at where its answer did not come
-// or somebody else was faster.
+// or somebody else was faster, and how long after nobody wants it any more.
 const (
 	lookEvery = 50 * time.Millisecond
 	lookFor   = 5 * time.Second
+	lookLast  = time.Second
 )
 
 // Ensure creates the container under its deterministic name, not started, with
@@ -50,11 +51,14 @@ func (e *Engine) Ensure(ctx context.Context, o pipeline.ContainerOrder) (pipelin
 	if err == nil || answered(err) {
 		return c, err
 	}
-	fresh, done := context.WithTimeout(context.WithoutCancel(ctx), lookFor)
+	look, done := looking(ctx)
 	defer done()
-	found, lookErr := e.appears(fresh, s.Name)
-	if lookErr != nil {
+	found, lookErr := e.appears(look, s.Name)
+	switch {
+	case lookErr != nil:
 		return pipeline.Container{}, err
+	case ctx.Err() == nil && e.sameOrder(found, s):
+		return e.complete(long, found, s)
 	}
 	return e.describe(found), fmt.Errorf("%s is there, but how far it got is not known: %w", s.Name, err)
 }
@@ -65,9 +69,9 @@ func (e *Engine) ensure(ctx context.Context, s spec) (pipeline.Container, error)
 	for range lookFor / lookEvery {
 		id, err := e.create(ctx, s)
 		switch {
-		case err == nil && id != "":
+		case err == nil:
 			return e.connect(ctx, id, s)
-		case err != nil && !cerrdefs.IsConflict(err):
+		case !cerrdefs.IsConflict(err):
 			return pipeline.Container{}, said(err, "create %s", s.Name)
 		}
 		there, err := e.api.ContainerInspect(ctx, s.Name)
@@ -89,9 +93,7 @@ func (e *Engine) ensure(ctx context.Context, s spec) (pipeline.Container, error)
 	return pipeline.Container{}, conflict(errors.New("somebody else makes and removes it"), "create %s", s.Name)
 }
 
-// create gives the engine the order and returns the container's ID. Where no
-// answer came, it is there or not as the engine says when asked again; then the
-// ID is empty.
+// create gives the engine the order and returns the container's ID.
 func (e *Engine) create(ctx context.Context, s spec) (string, error) {
 	var net *network.NetworkingConfig
 	if s.First.Network != "" {
@@ -99,16 +101,12 @@ func (e *Engine) create(ctx context.Context, s spec) (string, error) {
 			s.First.Network: s.First.endpoint(),
 		}}
 	}
-	made, err := e.api.ContainerCreate(ctx, s.Config, s.Host, net, nil, s.Name)
-	if err == nil || answered(err) || ctx.Err() != nil {
-		return made.ID, err
-	}
-	look, cancel := context.WithTimeout(ctx, lookFor)
-	defer cancel()
-	if _, lookErr := e.appears(look, s.Name); lookErr != nil {
-		return "", err
-	}
-	return "", nil
+	var made container.CreateResponse
+	err := asked(ctx, func(ctx context.Context) (err error) {
+		made, err = e.api.ContainerCreate(ctx, s.Config, s.Host, net, nil, s.Name)
+		return err
+	})
+	return made.ID, err
 }
 
 // appears waits until a container of that name is there, or ctx ends.

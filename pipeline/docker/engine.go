@@ -163,6 +163,21 @@ func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
 	}
 }
 
+// looking returns a context to look at the engine with where its answer did not
+// come. It outlives ctx, but not for long: whoever stops the server waits, and
+// the next one looks again.
+func looking(ctx context.Context) (context.Context, context.CancelFunc) {
+	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookFor)
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(lookLast, cancel)
+		context.AfterFunc(look, func() { timer.Stop() })
+	})
+	return look, func() {
+		stop()
+		cancel()
+	}
+}
+
 // pause waits between two looks at the engine.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http/httptrace"
+	"sync/atomic"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/client"
@@ -55,9 +57,31 @@ func refused(format string, args ...any) error {
 	return fmt.Errorf("%w order: %w", pipeline.ErrInvalid, fmt.Errorf(format, args...))
 }
 
-// answered reports whether the engine itself said no. Anything else, a broken
-// connection or a time that ran out, leaves open whether it did as it was told.
+// unasked is what went wrong before the engine was told anything.
+type unasked struct{ error }
+
+func (u *unasked) Unwrap() error { return u.error }
+
+// asked tells the engine to do something, and marks an error as unasked where
+// there was no connection to tell it by: then it has not done it.
+func asked(ctx context.Context, act func(context.Context) error) error {
+	var told atomic.Bool
+	err := act(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { told.Store(true) },
+	}))
+	if err != nil && !told.Load() {
+		return &unasked{err}
+	}
+	return err
+}
+
+// answered reports whether the engine itself said no, or was not asked at all.
+// Anything else, a broken connection or a time that ran out, leaves open whether
+// it did as it was told.
 func answered(err error) bool {
+	if errors.As(err, new(*unasked)) {
+		return true
+	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}

@@ -28,11 +28,11 @@ func (e *Engine) Start(ctx context.Context, id string) error {
 	if err := e.check(long, id); err != nil {
 		return err
 	}
-	err := e.api.ContainerStart(long, id, container.StartOptions{})
+	err := asked(long, func(ctx context.Context) error { return e.api.ContainerStart(ctx, id, container.StartOptions{}) })
 	if err == nil || answered(err) {
 		return said(err, "start %s", id)
 	}
-	look, done := context.WithTimeout(context.WithoutCancel(ctx), lookFor)
+	look, done := looking(ctx)
 	defer done()
 	for {
 		there, lookErr := e.api.ContainerInspect(look, id)
