@@ -92,7 +92,7 @@ func TestRun_ClosesStreamsAtTheEndOfTheDrain(t *testing.T) {
 
 func TestRun_EndsEventStreamsWithoutCuttingThem(t *testing.T) {
 	t.Parallel()
-	p := prepared(t, func(o *Options) { o.Grace = time.Second })
+	p := prepared(t, func(o *Options) { o.Grace, o.Logger = 2*time.Second, nil })
 	stop := run(t, p)
 	swing(t, p, entryOf("a", "a.example", newBackend(t, "d1")))
 	ended := make(chan error, 1)
