@@ -100,10 +100,13 @@ func (x *run) cutBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if now.Deployment == x.dep.ID || now.Deployment == x.live.ID && x.live.ID != "" {
+	switch {
+	case now.Deployment == x.dep.ID:
 		if err := x.returnTo(ctx, now); err != nil {
 			return err
 		}
+	case x.back.Load() != nil:
+		x.checkBack(ctx, now)
 	}
 	for _, c := range x.containers {
 		if err := x.Engine.SetRestart(ctx, c.ID, false); err != nil && !errors.Is(err, ErrNotFound) {
@@ -135,13 +138,22 @@ func (x *run) returnTo(ctx context.Context, now Entry) error {
 	if err != nil {
 		return fmt.Errorf("go back to %s: %w", x.live.Color, err)
 	}
-	if sameEntry(now, back) && now.Preview == nil {
-		return nil // at once, when the guard saw that it had to be
-	}
 	swung, err := x.Proxy.Swing(ctx, back, now.Version)
 	if err != nil {
 		return fmt.Errorf("swing back to %s: %w", x.live.Color, err)
 	}
 	x.say("visitors are back on %s after %s", x.live.Color, swung.Swap)
 	return nil
+}
+
+// checkBack looks once more at what visitors were swung back to in a hurry. They
+// are there already: whatever is wrong with it, reconciling looks after it.
+func (x *run) checkBack(ctx context.Context, now Entry) {
+	want, err := EntryFor(ctx, x.Engine, x.app, x.live, x.liveRel)
+	if err == nil && now.Deployment == want.Deployment && !sameEntry(now, want) {
+		_, err = x.Proxy.Swing(ctx, want, now.Version)
+	}
+	if err != nil {
+		x.say("  warning: look at %s after the swing back: %v", x.live.Color, err)
+	}
 }

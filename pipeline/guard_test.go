@@ -321,3 +321,46 @@ func TestGuard_NobodyIsSwungBackToWhatDoesNotRun(t *testing.T) {
 		}
 	})
 }
+
+// The old color may be what the deployment was to mend.
+func TestRun_ACutoverThatFailsBesideADeadColorIsNotStuck(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
+		if err := w.Engine().Stop(t.Context(), w.Engine().Containers()[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
+		w.Fail = func(call string, _ bool) error {
+			if call == "proxy.Swing" {
+				return errors.New("disk full")
+			}
+			return nil
+		}
+		if err := w.Run(t.Context(), d.ID); err != nil {
+			t.Fatal(err)
+		}
+		wantState(t, w, d.ID, pipeline.RolledBack)
+	})
+}
+
+func TestGuard_ARestartThatNobodyWatchedIsSeenAfterwards(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
+		d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := w.Run(ctx, d.ID); !errors.Is(err, pipeline.ErrInterrupted) {
+			t.Fatalf("run: %v", err)
+		}
+		for _, c := range w.Engine().Containers() {
+			if c.Owner.Deployment == d.ID {
+				w.Engine().Restart(c.ID)
+			}
+		}
+		if err := w.Run(t.Context(), d.ID); err != nil {
+			t.Fatal(err)
+		}
+		wantState(t, w, d.ID, pipeline.RolledBack)
+		wantServed(t, w, old.ID)
+	})
+}

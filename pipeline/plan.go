@@ -87,7 +87,11 @@ func Summarize(app App, s stack.Stack, color Color, live Deployment) PlanSummary
 		if svc.Build != nil {
 			out.Build = append(out.Build, fmt.Sprintf("build %s from %s in %s", svc.Name, svc.Build.Dockerfile, svc.Build.Context))
 		}
-		out.Create = append(out.Create, fmt.Sprintf("start %s on %s, probe: %s", svc.Name, color, question(svc.Probe)))
+		name := svc.Name
+		if svc.Replicas > 1 {
+			name = fmt.Sprintf("%d replicas of %s", svc.Replicas, svc.Name)
+		}
+		out.Create = append(out.Create, fmt.Sprintf("start %s on %s, probe: %s", name, color, question(svc.Probe)))
 	}
 	hosts := map[string]bool{}
 	for _, r := range app.Routes {

@@ -131,6 +131,9 @@ func (x *run) resumeGuard(ctx context.Context) (int, error) {
 	}
 	if e.Deployment == x.dep.ID {
 		x.entered = e
+		for i := range x.containers {
+			x.containers[i].Restarts = 0 // none until the cutover: what there were since, the guard has missed
+		}
 		return x.index("guard"), nil
 	}
 	steps := x.steps()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 )
 
 // stopOld ends the containers of the app's deployments that are over, with
@@ -16,15 +17,15 @@ func (x *run) stopOld(ctx context.Context) (string, error) {
 	}
 	over := map[string]bool{}
 	for _, c := range old {
-		if !over[c.Owner.Deployment] {
-			if err := x.hidePreview(ctx, x.app.ID, c.Owner.Deployment); err != nil {
-				return "", err
-			}
-		}
-		if err := x.stopOne(ctx, c); err != nil {
+		over[c.Owner.Deployment] = true
+	}
+	for id := range over {
+		if err := x.hidePreview(ctx, x.app.ID, id); err != nil {
 			return "", err
 		}
-		over[c.Owner.Deployment] = true
+	}
+	if err := x.stopAll(ctx, old); err != nil {
+		return "", err
 	}
 	for id := range over {
 		if err := x.Ledger.ReleaseAddresses(ctx, id); err != nil {
@@ -35,6 +36,17 @@ func (x *run) stopOld(ctx context.Context) (string, error) {
 		return "", Skip("no other color runs")
 	}
 	return fmt.Sprintf("%d container(s) stopped and removed", len(old)), nil
+}
+
+// stopAll stops them beside each other: each has its grace.
+func (x *run) stopAll(ctx context.Context, containers []Container) error {
+	errs := make([]error, len(containers))
+	var wg sync.WaitGroup
+	for i, c := range containers {
+		wg.Go(func() { errs[i] = x.stopOne(ctx, c) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 func (x *run) stopOne(ctx context.Context, c Container) error {

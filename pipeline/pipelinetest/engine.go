@@ -286,6 +286,17 @@ func (e *Engine) Events(ctx context.Context) (<-chan pipeline.Event, error) {
 	return out, nil
 }
 
+// Restart is what the engine does with a container that ended and is always to
+// run.
+func (e *Engine) Restart(id string) {
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	if c, ok := e.containers[id]; ok {
+		c.Restarts++
+		c.Running, c.Status, c.StartedAt = true, "running", time.Now()
+	}
+}
+
 // Tell tells those who hear the engine's events of a container's.
 func (e *Engine) Tell(id, kind string) {
 	e.w.mu.Lock()
