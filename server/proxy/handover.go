@@ -41,7 +41,8 @@ type succession struct {
 	quiet   chan struct{} // closed once this one, taken over, routes no new request
 	heir    *wire         // to the process that took over, set before taken is closed
 	changes gate
-	last    sync.Once // see lastTurn
+	last    sync.Once      // see lastTurn
+	late    sync.WaitGroup // what goes on after the take-over: HTTP/3 comes later
 }
 
 func newSuccession() succession {

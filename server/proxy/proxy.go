@@ -247,5 +247,6 @@ func (p *Proxy) Run(ctx context.Context) (err error) {
 	}
 	p.drain(engine)
 	p.stopQUIC()
+	p.hands.late.Wait()
 	return nil
 }

@@ -18,6 +18,10 @@ func (p *Proxy) listenQUIC(ctx context.Context) {
 	if p.https == nil || p.o.NoHTTP3 {
 		return
 	}
+	if p.hands.from != nil {
+		p.prepareQUIC()
+		return
+	}
 	host, _, _ := net.SplitHostPort(p.o.HTTPS) // it was listened on
 	at := net.JoinHostPort(host, strconv.Itoa(p.https.port(0)))
 	c, err := new(net.ListenConfig).ListenPacket(ctx, "udp", at)

@@ -203,6 +203,7 @@ func (p *Proxy) takeCharge(ctx context.Context) error {
 	}
 	from.followed = true
 	go from.follow(p.inCharge)
+	p.hands.late.Go(func() { p.bindQUIC(ctx) })
 	p.log.Info("took over from the running proxy")
 	return from.drop()
 }

@@ -3,12 +3,17 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 )
@@ -200,5 +205,44 @@ func TestTakeOver_SaysWhyItCannot(t *testing.T) {
 	until(t, "the proxy to be free again", func() bool {
 		_, err := c.Swing(t.Context(), entryOf("app", "app.example", newBackend(t, "one")), 0)
 		return err == nil || errors.Is(err, pipeline.ErrConflict)
+	})
+}
+
+func TestTakeOver_HTTP3ComesAfterwards(t *testing.T) {
+	t.Parallel()
+	before := setup(t, withTLS)
+	_, socket := serveControl(t, before)
+	swing(t, before, entryOf("app", "late.example", newBackend(t, "one")))
+	c := overQUIC(t, before)
+	if got := get(t, c, "https://late.example/"); got.Body != "one" {
+		t.Fatalf("%d %s", got.Status, got.Body)
+	}
+	p, err := TakeOver(t.Context(), socket, before.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, p)
+	if got := get(t, visitor(t, p), "https://late.example/"); got.Body != "one" {
+		t.Errorf("over TCP %d %s", got.Status, got.Body)
+	}
+	address := before.https.address()
+	until(t, "HTTP/3 to be served by the new proxy", func() bool {
+		tr := &http3.Transport{
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+			Dial: func(ctx context.Context, _ string, secure *tls.Config, conf *quic.Config) (*quic.Conn, error) {
+				return quic.DialAddr(ctx, address, secure, conf)
+			},
+		}
+		defer tr.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "https://late.example/", nil)
+		resp, err := tr.RoundTrip(req)
+		if err != nil {
+			return false
+		}
+		_ = resp.Body.Close()
+		s, err := p.StatsOf(t.Context(), "id-app")
+		return err == nil && len(s.Traffic) == 1 && s.Traffic[0].Total.Requests > 1
 	})
 }
