@@ -65,7 +65,7 @@ type Config struct {
 	ACMERoots string `env:"SWINGBRIDGE_ACME_ROOTS"`
 	// HTTP3 serves HTTP/3 too, on the UDP port of HTTPS.
 	HTTP3 bool `env:"SWINGBRIDGE_HTTP3" envDefault:"true"`
-	// AccessLog keeps a line for each request of an app, in DATA/access.
+	// AccessLog keeps a line for each request of an app, in DATA/proxy/access.
 	AccessLog bool `env:"SWINGBRIDGE_ACCESS_LOG" envDefault:"true"`
 	// TrustedProxies are the addresses and ranges, separated by commas, whose
 	// X-Forwarded-* headers are believed.
@@ -74,6 +74,8 @@ type Config struct {
 	DockerHost      string `env:"DOCKER_HOST"`
 	DockerCertPath  string `env:"DOCKER_CERT_PATH"`
 	DockerTLSVerify string `env:"DOCKER_TLS_VERIFY"`
+	// NotifySocket is systemd's: where a proxy says that it serves.
+	NotifySocket string `env:"NOTIFY_SOCKET"`
 
 	pool    netip.Prefix
 	trusted []netip.Prefix

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -136,4 +138,34 @@ func TestProxyProcess_SaysThatAServeCannotBeTakenOver(t *testing.T) {
 		t.Errorf("it said: %s", said)
 	}
 	s.serve.mustRun(t)
+}
+
+func TestProxyProcess_TellsTheServiceManagerWhenItServes(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(s.dir, "notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	s.env["NOTIFY_SOCKET"] = manager.LocalAddr().String()
+	for _, command := range [][]string{{"swingbridge", "proxy"}, {"swingbridge", "proxy", "--take-over"}} {
+		p := s.spawn(command...)
+		t.Cleanup(func() {
+			if p.runs() { // the first one was taken over
+				p.kill(t)
+			}
+		})
+		said := make([]byte, 100)
+		if err := manager.SetReadDeadline(time.Now().Add(ample)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := manager.Read(said)
+		if err != nil || string(said[:n]) != "READY=1" {
+			t.Fatalf("%v said %q (%v)", command, said[:n], err)
+		}
+		if _, err := s.get("nobody.localhost", "/"); err == nil || !strings.Contains(err.Error(), "status") {
+			t.Errorf("%v said that it serves: %v", command, err)
+		}
+	}
 }

@@ -68,11 +68,22 @@ func newHosted(t *testing.T, ref string, more ...string) *hosted {
 // healthy.
 func (h *hosted) up(name string) testcontainers.Container {
 	h.t.Helper()
+	return h.upAs(name, name)
+}
+
+// another starts one more container of a service, as --scale does.
+func (h *hosted) another(name string) testcontainers.Container {
+	h.t.Helper()
+	return h.upAs(name, name+"-2")
+}
+
+func (h *hosted) upAs(name, as string) testcontainers.Container {
+	h.t.Helper()
 	c, err := testcontainers.GenericContainer(h.t.Context(), testcontainers.GenericContainerRequest{
 		Started: true, Logger: log.TestLogger(h.t), ContainerRequest: h.request(name),
 	})
 	if c != nil {
-		h.running[name] = c
+		h.running[as] = c
 	}
 	if err != nil {
 		h.t.Fatalf("start %s: %v", name, err)
@@ -193,6 +204,9 @@ func (h *hosted) confined(plane, server testcontainers.Container) {
 		socket := false
 		for _, m := range info.Mounts {
 			socket = socket || strings.HasSuffix(m.Destination, "docker.sock")
+			if strings.HasSuffix(m.Destination, "/proxy") != (want.name == "proxy") && !strings.HasSuffix(m.Destination, "docker.sock") {
+				h.t.Errorf("%s sees %s", want.name, m.Destination)
+			}
 			if m.Source != m.Destination && !socket {
 				h.t.Errorf("%s has %s at %s", want.name, m.Source, m.Destination)
 			}

@@ -129,6 +129,15 @@ func composeServes(t *testing.T, ref string) {
 	h.mustBe(h.await(h.push(release{version: "version 2"}, "Add a second quay")), pipeline.Live)
 	crowd.served(time.Now(), "version 2")
 
+	// The proxy is upgraded: a second container of the service takes over.
+	crowd = h.visit(appHost)
+	next := h.another("proxy")
+	crowd.more(100)
+	h.stop(plane)
+	crowd.more(100)
+	crowd.served(time.Now(), "version 2")
+
+	plane = next
 	h.stop(plane)
 	if _, err := h.get(appHost, "/"); err == nil {
 		t.Error("visitors are answered without the proxy: the test looked elsewhere")

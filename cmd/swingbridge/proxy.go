@@ -62,6 +62,18 @@ func runProxy(ctx context.Context, cfg Config, o proxyOptions, log *slog.Logger)
 	err = together(ctx,
 		plane.Run,
 		func(ctx context.Context) error { return plane.ServeControl(ctx, cfg.socket()) },
+		func(ctx context.Context) error {
+			select {
+			case <-plane.Started():
+			case <-ctx.Done():
+				return nil
+			}
+			if err := notify(cfg.NotifySocket, "READY=1"); err != nil {
+				log.Warn("say that the proxy serves", "error", err)
+			}
+			<-ctx.Done()
+			return nil
+		},
 	)
 	if err != nil || !o.stay {
 		return err

@@ -21,7 +21,7 @@ const settingsHelp = `Settings (environment; a secret also as NAME_FILE):
   SWINGBRIDGE_ACME_CA, _EMAIL      another authority by its directory URL (Let's Encrypt)
   SWINGBRIDGE_ACME_ROOTS           PEM file that proves that authority
   SWINGBRIDGE_HTTP3                HTTP/3 on the UDP port of HTTPS (true)
-  SWINGBRIDGE_ACCESS_LOG           a line per request in DATA/access/APP.log (true)
+  SWINGBRIDGE_ACCESS_LOG           a line per request in DATA/proxy/access/APP.log (true)
   SWINGBRIDGE_TRUSTED_PROXIES      whose X-Forwarded-* are believed: ranges, commas
   SWINGBRIDGE_PROXY                unix:PATH of a "swingbridge proxy" (in process)
   SWINGBRIDGE_URL, _TOKEN          where a command finds the server, and who it is

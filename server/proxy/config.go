@@ -61,7 +61,7 @@ func (p *Proxy) rootConfig() object {
 			// whether there is anything to say; we count and log ourselves.
 			"exclude": list{"http.handlers.reverse_proxy"},
 		}}},
-		"storage": object{"module": "file_system", "root": p.path(storeFolder)},
+		"storage": object{"module": "file_system", "root": p.path("")},
 	}
 }
 

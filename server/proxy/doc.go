@@ -8,7 +8,7 @@
 // replaced. Requests in flight are counted per deployment, WebSockets and event
 // streams included, so that a drain is observed and not slept.
 //
-// The table is written to DATA/proxy.table.json and fsynced before it is
+// The table is written to DATA/proxy/proxy.table.json and fsynced before it is
 // swapped, and read back at start, so the proxy serves without the control
 // plane. It is changed through Swing, Drop, Lose, SetMode and Replace, in process
 // or over the control API on a unix socket (Control, Client).

@@ -48,10 +48,10 @@ func TestTableFile_EveryTornWriteIsTheWholeTableOrARefusal(t *testing.T) {
 	if len(data) < 20*block {
 		t.Fatalf("%d bytes are too few for this test", len(data))
 	}
-	dir := t.TempDir()
+	dir := ownedFolder(t)
 	check := func(what string, content []byte, whole bool) {
 		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, tableFile), content, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, ownFolder, tableFile), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		p, err := New(Options{HTTP: "127.0.0.1:0", DataDir: dir})
@@ -92,9 +92,9 @@ const oldFile = `{"format":1,"sha256":"%s","table":{"seq":7,"apps":[` +
 
 func TestTableFile_OfAnEarlierVersionIsRead(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := ownedFolder(t)
 	content := fmt.Sprintf(oldFile, "d7024e3436df02587ca9f4a7f8e85eb84a2361c8dd7e51b1738330bb07edeeaa")
-	if err := os.WriteFile(filepath.Join(dir, tableFile), []byte(content), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, ownFolder, tableFile), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := opened(t, dir)
@@ -105,4 +105,14 @@ func TestTableFile_OfAnEarlierVersionIsRead(t *testing.T) {
 	if again := encodeTable(p.table.Load()); string(again) != content {
 		t.Errorf("without modes the file is as the earlier version reads it, but: %s", again)
 	}
+}
+
+// ownedFolder is a data folder with the proxy's own, still empty.
+func ownedFolder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, ownFolder), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

@@ -31,7 +31,7 @@ func folder(t *testing.T) (dir string, data []byte, want []pipeline.Entry) {
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(filepath.Join(dir, tableFile))
+	data, err := os.ReadFile(filepath.Join(dir, ownFolder, tableFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestTableFile_DamageIsRefusedNeverReadAsEmpty(t *testing.T) {
 	dir, data, _ := folder(t)
 	refused := func(what string, damaged []byte) {
 		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, tableFile), damaged, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, ownFolder, tableFile), damaged, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		p, err := New(Options{HTTP: "127.0.0.1:0", DataDir: dir})
@@ -147,4 +147,39 @@ func TestLock_SecondProxyOnAFolderIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	opened(t, dir)
+}
+
+func TestTableFile_MovesInFromWhereItWasBefore(t *testing.T) {
+	t.Parallel()
+	dir, data, want := folder(t)
+	old, place := filepath.Join(dir, tableFile), filepath.Join(dir, ownFolder, tableFile)
+	if err := os.Rename(place, old); err != nil {
+		t.Fatal(err)
+	}
+	earlier, err := takeLock(filepath.Join(dir, lockFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(Options{HTTP: "127.0.0.1:0", DataDir: dir}); !errors.Is(err, ErrLocked) {
+		t.Errorf("beside a proxy of an earlier version: %v", err)
+	}
+	if err := earlier.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p := opened(t, dir)
+	if got := entries(p); len(got) != len(want) {
+		t.Errorf("%d entries moved in, want %d", len(got), len(want))
+	}
+	if !absent(old) || !absent(filepath.Join(dir, lockFile)) {
+		t.Error("the earlier files are still there")
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(old, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(Options{HTTP: "127.0.0.1:0", DataDir: dir}); err == nil || !strings.Contains(err.Error(), "two routing tables") {
+		t.Errorf("with two tables: %v", err)
+	}
 }

@@ -17,9 +17,9 @@ import (
 )
 
 const (
+	ownFolder    = "proxy" // of the data folder: all that a proxy keeps, certificates too
 	tableFile    = "proxy.table.json"
 	lockFile     = "proxy.lock"
-	storeFolder  = "proxy" // certificates and their keys
 	defaultGrace = 20 * time.Second
 )
 
@@ -27,7 +27,7 @@ const (
 type Options struct {
 	HTTP    string // address of the plain listener, empty for none
 	HTTPS   string // address of the TLS listener; empty means no TLS
-	DataDir string // table file, lock file and certificates
+	DataDir string // its subfolder proxy has all that a proxy keeps
 
 	// ControlPlane is a built-in route: all of Host goes to Dial. An empty
 	// Host means no such route.
@@ -42,7 +42,7 @@ type Options struct {
 
 	NoHTTP3 bool // HTTP/3 needs the HTTPS port as UDP too
 
-	AccessLog bool          // a line for each request of an app, in DATA/access/APP.log
+	AccessLog bool          // a line for each request of an app, in DATA/proxy/access/APP.log
 	Grace     time.Duration // longest drain when Run ends; 0 is 20 s
 	Logger    *slog.Logger
 	Now       func() time.Time
@@ -108,14 +108,17 @@ func New(o Options) (*Proxy, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("make data folder: %w", err)
+	if err := os.MkdirAll(o.path(""), 0o700); err != nil {
+		return nil, fmt.Errorf("make the proxy's folder: %w", err)
 	}
-	lock, err := takeLock(filepath.Join(o.DataDir, lockFile))
+	lock, err := takeLock(o.path(lockFile))
 	if err != nil {
 		return nil, err
 	}
-	p, err := build(o, lock)
+	var p *Proxy
+	if err = o.moveIn(); err == nil {
+		p, err = build(o, lock)
+	}
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -192,7 +195,10 @@ func (p *Proxy) load() error {
 	return nil
 }
 
-func (p *Proxy) path(name string) string { return filepath.Join(p.o.DataDir, name) }
+func (p *Proxy) path(name string) string { return p.o.path(name) }
+
+// path is that of a file in the proxy's own folder.
+func (o *Options) path(name string) string { return filepath.Join(o.DataDir, ownFolder, name) }
 
 // Started is closed once visitors are served.
 func (p *Proxy) Started() <-chan struct{} { return p.started }

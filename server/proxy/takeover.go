@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -136,7 +135,7 @@ func succeed(from *predecessor, o Options) (p *Proxy, err error) {
 		}
 	}()
 	o.at("new " + stepOffer)
-	lock, err := passLock(from.files[0], filepath.Join(o.DataDir, lockFile))
+	lock, err := passLock(from.files[0], o.path(lockFile))
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ func TestTLS_HostAddedLaterIsServedAndAnUnknownOneGetsNoCertificate(t *testing.T
 // keptFor lists what is kept for a host, and checks that only we can read keys.
 func keptFor(t *testing.T, p *Proxy, host string) (found []string) {
 	t.Helper()
-	err := filepath.WalkDir(p.path(storeFolder), func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(p.path(""), func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
