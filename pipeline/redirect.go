@@ -14,27 +14,24 @@ import (
 // with these routes.
 func checkRedirects(redirects []stack.Redirect, routes []Route) []string {
 	var problems []string
-	routed, leads := map[string]bool{}, map[string]string{}
+	routed, seen := map[string]bool{}, map[string]bool{}
 	for _, r := range routes {
 		routed[r.Host] = true
 	}
 	for _, r := range redirects {
-		target, err := redirectTarget(r)
+		_, err := redirectTarget(r)
 		switch {
 		case err != nil:
 			problems = append(problems, fmt.Sprintf("redirect %s: %v", r, err))
 		case routed[r.Host]:
 			problems = append(problems, fmt.Sprintf("redirect %s: a route of this app answers that host", r))
-		case leads[r.Host] != "":
+		case seen[r.Host]:
 			problems = append(problems, fmt.Sprintf("redirect of %s is there twice", r.Host))
-		default:
-			leads[r.Host] = target
 		}
+		seen[r.Host] = true
 	}
-	for _, r := range redirects {
-		if circles(leads, r.Host) {
-			problems = append(problems, fmt.Sprintf("redirect %s goes round in circles", r))
-		}
+	for _, r := range Circling(redirects) {
+		problems = append(problems, fmt.Sprintf("redirect %s goes round in circles", r))
 	}
 	return problems
 }
@@ -63,17 +60,26 @@ func redirectTarget(r stack.Redirect) (string, error) {
 	return to.Hostname(), nil
 }
 
-// circles reports whether a visitor of the host comes back to it. The port does
-// not tell two hosts apart: where ours is another than the visitor's, behind a
-// load balancer, such a redirect would go round as well.
-func circles(leads map[string]string, host string) bool {
-	at := host
-	for range leads {
-		if at = leads[at]; at == host {
-			return true
+// Circling are those of the redirects whose visitors come back to where they
+// were. The port does not tell two hosts apart: where ours is another than the
+// visitor's, behind a load balancer, such a redirect would go round as well.
+func Circling(redirects []stack.Redirect) (out []stack.Redirect) {
+	leads := map[string]string{}
+	for _, r := range redirects {
+		if to, err := redirectTarget(r); err == nil {
+			leads[r.Host] = to
 		}
 	}
-	return false
+	for _, r := range redirects {
+		at := r.Host
+		for range leads {
+			if at = leads[at]; at == r.Host {
+				out = append(out, r)
+				break
+			}
+		}
+	}
+	return out
 }
 
 func isHost(s string) bool {

@@ -200,14 +200,18 @@ func TestMode_IsThereAfterARestart(t *testing.T) {
 	dir := t.TempDir()
 	p := opened(t, dir)
 	swing(t, p, entryOf("a", "a.example", newBackend(t, "d1")))
-	want := pipeline.Mode{Kind: pipeline.ModeMaintenance, Page: "<p>&", Wait: time.Second, Until: time.Now().Add(time.Hour).UTC().Round(0)}
-	setMode(t, p, want)
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
-	}
-	p = opened(t, dir)
-	if got, err := p.Mode(t.Context(), "id-a"); err != nil || got != want {
-		t.Errorf("%+v %v, want %+v", got, err, want)
+	until := time.Now().Add(time.Hour).UTC().Round(0)
+	for _, want := range []pipeline.Mode{
+		{Kind: pipeline.ModeHold, Wait: time.Second, Until: until}, {Kind: pipeline.ModeMaintenance, Page: "<p>&", Until: until},
+	} {
+		setMode(t, p, want)
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+		p = opened(t, dir)
+		if got, err := p.Mode(t.Context(), "id-a"); err != nil || got != want {
+			t.Errorf("%+v %v, want %+v", got, err, want)
+		}
 	}
 	if err := p.Drop(t.Context(), "id-a"); err != nil {
 		t.Fatal(err)

@@ -9,12 +9,9 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline"
 )
 
-const (
-	holdDefault = 30 * time.Second
-	holdMost    = 10 * time.Minute
-	pageMost    = 256 << 10 // bytes of a maintenance page
-	roomFor     = 1000      // requests of one app that may wait; none of a body is read meanwhile
-)
+// roomFor is how many requests of one app may wait; none of a body is read
+// meanwhile.
+const roomFor = 1000
 
 // room is where requests of one app wait: for a mode to end, or for a target
 // to come back.
@@ -81,22 +78,14 @@ func (e *entry) kind(now time.Time) pipeline.ModeKind {
 // wait is how long one request is held.
 func (e *entry) wait() time.Duration {
 	if e.mode.Wait == 0 {
-		return holdDefault
+		return pipeline.DefaultModeWait
 	}
 	return e.mode.Wait
 }
 
 func validMode(m pipeline.Mode) error {
-	switch m.Kind {
-	case pipeline.ModeServe, pipeline.ModeHold, pipeline.ModeMaintenance:
-	default:
-		return fmt.Errorf("%w mode %q: it is \"hold\", \"maintenance\" or empty", pipeline.ErrInvalid, m.Kind)
-	}
-	if m.Wait < 0 || m.Wait > holdMost {
-		return fmt.Errorf("%w wait %s: a request can be held for up to %s", pipeline.ErrInvalid, m.Wait, holdMost)
-	}
-	if len(m.Page) > pageMost {
-		return fmt.Errorf("%w page of %d bytes: a maintenance page has up to %d", pipeline.ErrInvalid, len(m.Page), pageMost)
+	if err := m.Validate(); err != nil {
+		return err
 	}
 	if m.Until.Year() > 9999 {
 		return fmt.Errorf("%w end of a mode: year %d", pipeline.ErrInvalid, m.Until.Year())

@@ -3,9 +3,11 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
 const appColumns = `id, name, repo, repo_id, branch, compose, overlay, routes, redirects, paused, mode, created_at, updated_at`
@@ -210,32 +212,51 @@ func checkRoutes(ctx context.Context, t *tx, a pipeline.App) error {
 	if err != nil {
 		return fmt.Errorf("read other apps' routes: %w", err)
 	}
-	routed, answered, redirected := map[string]string{}, map[string]string{}, map[string]string{} // to the app's name
-	for _, other := range apps {
-		for _, r := range other.Routes {
-			routed[r.Host+r.Prefix()], answered[r.Host] = other.Name, other.Name
-		}
-		for _, r := range other.Redirects {
-			redirected[r.Host] = other.Name
-		}
-	}
+	others := placesOf(apps)
 	for _, r := range a.Routes {
-		if name, is := routed[r.Host+r.Prefix()]; is {
+		if name, is := others.routes[r.Host+r.Prefix()]; is {
 			return fmt.Errorf("route %s%s belongs to app %s: %w", r.Host, r.Prefix(), name, pipeline.ErrExists)
 		}
-		if name, is := redirected[r.Host]; is {
+		if name, is := others.redirected[r.Host]; is {
 			return fmt.Errorf("route %s%s: app %s redirects that host: %w", r.Host, r.Prefix(), name, pipeline.ErrExists)
 		}
 	}
 	for _, r := range a.Redirects {
-		if name, is := redirected[r.Host]; is {
+		if name, is := others.redirected[r.Host]; is {
 			return fmt.Errorf("redirect of %s belongs to app %s: %w", r.Host, name, pipeline.ErrExists)
 		}
-		if name, is := answered[r.Host]; is {
+		if name, is := others.routed[r.Host]; is {
 			return fmt.Errorf("redirect of %s: app %s has a route there: %w", r.Host, name, pipeline.ErrExists)
 		}
 	}
+	for _, r := range pipeline.Circling(slices.Concat(a.Redirects, others.redirects)) {
+		if slices.Contains(a.Redirects, r) {
+			return fmt.Errorf("%w app: redirect %s goes round in circles with those of another app", pipeline.ErrInvalid, r)
+		}
+	}
 	return nil
+}
+
+// takenPlaces are those under which visitors reach apps, each with the app's name.
+type takenPlaces struct {
+	routes     map[string]string // by host and path
+	routed     map[string]string // by host
+	redirected map[string]string // by host
+	redirects  []stack.Redirect
+}
+
+func placesOf(apps []pipeline.App) takenPlaces {
+	p := takenPlaces{routes: map[string]string{}, routed: map[string]string{}, redirected: map[string]string{}}
+	for _, a := range apps {
+		for _, r := range a.Routes {
+			p.routes[r.Host+r.Prefix()], p.routed[r.Host] = a.Name, a.Name
+		}
+		for _, r := range a.Redirects {
+			p.redirected[r.Host] = a.Name
+		}
+		p.redirects = append(p.redirects, a.Redirects...)
+	}
+	return p
 }
 
 func taken(err error, a pipeline.App) error {

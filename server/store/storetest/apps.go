@@ -98,6 +98,13 @@ func testApps(t *testing.T, open Open) {
 		blog.Redirects = []stack.Redirect{{Host: "www.example.org", To: "blog.example.org"}}
 		_, err = w.UpdateApp(t.Context(), blog)
 		wantErr(t, err, pipeline.ErrExists, "www.example.org", "app shop")
+		blog.Redirects = []stack.Redirect{{Host: "old.example.org", To: "www.example.org"}}
+		blog, err = w.UpdateApp(t.Context(), blog)
+		must(t, err)
+		back := shop
+		back.Redirects = []stack.Redirect{{Host: "www.example.org", To: "https://old.example.org"}}
+		_, err = w.UpdateApp(t.Context(), back)
+		wantErr(t, err, pipeline.ErrInvalid, "www.example.org", "circles")
 		blog.Redirects[0].Host = "shop.example.org"
 		_, err = w.UpdateApp(t.Context(), blog)
 		wantErr(t, err, pipeline.ErrExists, "shop.example.org", "app shop")
