@@ -2,8 +2,6 @@ package proxy
 
 import (
 	"bufio"
-	"bytes"
-	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -14,34 +12,45 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/coder/websocket"
 )
 
-// torrent is a target that sends frames of all sizes without end, and notes how
-// its visitor left.
-func torrent(t *testing.T) (addr netip.AddrPort, left chan error) {
-	left = make(chan error, 1)
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+// torrent is a target that sends frames of all sizes until it is told to end,
+// and notes with which code it was.
+func torrent(t *testing.T) (addr netip.AddrPort, left chan int) {
+	left = make(chan int, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		c, rw, err := http.NewResponseController(w).Hijack()
 		if err != nil {
-			left <- err
+			t.Error(err)
 			return
 		}
-		defer func() { _ = c.CloseNow() }()
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
+		defer c.Close()
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		closed := make(chan struct{})
 		go func() {
-			defer cancel()
+			defer close(closed)
 			for {
-				if _, _, err := c.Read(ctx); err != nil {
-					left <- err
+				opcode, payload, err := readFrame(rw.Reader)
+				switch {
+				case err != nil:
+					t.Errorf("the target reads: %v", err)
+					left <- 0
+					return
+				case opcode == opClose:
+					left <- int(binary.BigEndian.Uint16(payload))
 					return
 				}
 			}
 		}()
-		for n := 1; ctx.Err() == nil; n = n*3%200_003 + 1 {
-			if c.Write(ctx, websocket.MessageBinary, bytes.Repeat([]byte{'x'}, n)) != nil {
+		for n := 1; ; n = n*3%80_021 + 1 {
+			select {
+			case <-closed:
+				_, _ = c.Write(farewellFrame(false))
+				return
+			default:
+			}
+			if _, err := c.Write(frameOf(2, false, make([]byte, n))); err != nil {
+				<-closed
 				return
 			}
 		}
@@ -81,8 +90,11 @@ func TestEndStreams_NeverTearsAFrame(t *testing.T) {
 		var stop atomic.Bool
 		go func() {
 			frame := frameOf(2, true, make([]byte, 30_000))
+			tick := time.NewTicker(time.Millisecond)
+			defer tick.Stop()
 			for !stop.Load() {
 				for piece := range 10 {
+					<-tick.C
 					if _, err := c.Write(frame[piece*len(frame)/10 : (piece+1)*len(frame)/10]); err != nil {
 						sending <- err
 						return
@@ -117,8 +129,8 @@ func TestEndStreams_NeverTearsAFrame(t *testing.T) {
 		if rest, err := io.ReadAll(in); err != nil || len(rest) > 0 {
 			t.Errorf("round %d: after the close frame: %d bytes, %v", round, len(rest), err)
 		}
-		if err := <-left; websocket.CloseStatus(err) != websocket.StatusGoingAway {
-			t.Errorf("round %d: the target was left with %v", round, err)
+		if code := <-left; code != goingAway {
+			t.Errorf("round %d: the target was left with %d", round, code)
 		}
 		until(t, "nothing in flight", func() bool { return inflight(t, p, e.Deployment) == 0 })
 	}
