@@ -63,6 +63,9 @@ type Config struct {
 	ACMECA    string `env:"SWINGBRIDGE_ACME_CA"`
 	ACMEEmail string `env:"SWINGBRIDGE_ACME_EMAIL"`
 	ACMERoots string `env:"SWINGBRIDGE_ACME_ROOTS"`
+	// Certificates is a folder of own certificates: NAME.crt with NAME.key, or
+	// folders with fullchain.pem and privkey.pem.
+	Certificates string `env:"SWINGBRIDGE_CERTIFICATES"`
 	// HTTP3 serves HTTP/3 too, on the UDP port of HTTPS.
 	HTTP3 bool `env:"SWINGBRIDGE_HTTP3" envDefault:"true"`
 	// AccessLog keeps a line for each request of an app, in DATA/proxy/access.
@@ -252,6 +255,11 @@ func (c *Config) checkFront() error {
 	}
 	if c.TLSInternal && c.ACMECA != "" {
 		return errors.New("SWINGBRIDGE_TLS_INTERNAL and SWINGBRIDGE_ACME_CA are both set: certificates come from one of them")
+	}
+	if c.Certificates != "" {
+		if info, err := os.Stat(c.Certificates); err != nil || !info.IsDir() {
+			return errors.Join(fmt.Errorf("SWINGBRIDGE_CERTIFICATES %q: name a folder that is there", c.Certificates), err)
+		}
 	}
 	if c.ACMERoots != "" {
 		if _, err := os.Stat(c.ACMERoots); err != nil {

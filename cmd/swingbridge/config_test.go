@@ -24,6 +24,7 @@ func TestConfig_SaysWhichSettingOfTheFrontIsWrong(t *testing.T) {
 		"SWINGBRIDGE_HTTP3=perhaps":                                            `SWINGBRIDGE_HTTP3 "perhaps": not a bool`,
 		"SWINGBRIDGE_ACME_CA=ca.example":                                       "SWINGBRIDGE_ACME_CA",
 		"SWINGBRIDGE_ACME_CA=https://ca.example SWINGBRIDGE_TLS_INTERNAL=true": "both set",
+		"SWINGBRIDGE_CERTIFICATES=/nowhere":                                    "SWINGBRIDGE_CERTIFICATES",
 		"SWINGBRIDGE_ACME_ROOTS=/nowhere/roots.pem":                            "SWINGBRIDGE_ACME_ROOTS",
 	} {
 		if _, err := loadConfig(strings.Fields(setting)); err == nil || !strings.Contains(err.Error(), says) {

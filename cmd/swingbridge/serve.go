@@ -20,6 +20,7 @@ const settingsHelp = `Settings (environment; a secret also as NAME_FILE):
   SWINGBRIDGE_TLS_INTERNAL         certificates of an own authority, for LANs (false)
   SWINGBRIDGE_ACME_CA, _EMAIL      another authority by its directory URL (Let's Encrypt)
   SWINGBRIDGE_ACME_ROOTS           PEM file that proves that authority
+  SWINGBRIDGE_CERTIFICATES         folder of own certificates, NAME.crt and NAME.key
   SWINGBRIDGE_HTTP3                HTTP/3 on the UDP port of HTTPS (true)
   SWINGBRIDGE_ACCESS_LOG           a line per request in DATA/proxy/access/APP.log (true)
   SWINGBRIDGE_TRUSTED_PROXIES      whose X-Forwarded-* are believed: ranges, commas
@@ -56,7 +57,7 @@ func (p *program) serve() *cobra.Command {
 func planeOptions(cfg Config, log *slog.Logger) proxy.Options {
 	o := proxy.Options{
 		HTTP: cfg.HTTP, HTTPS: cfg.HTTPS, DataDir: cfg.Data, Internal: cfg.TLSInternal, Logger: log,
-		ACME:    proxy.ACME{CA: cfg.ACMECA, Email: cfg.ACMEEmail},
+		ACME: proxy.ACME{CA: cfg.ACMECA, Email: cfg.ACMEEmail}, Certificates: cfg.Certificates,
 		NoHTTP3: !cfg.HTTP3, AccessLog: cfg.AccessLog, TrustedProxies: cfg.trusted,
 	}
 	if cfg.ACMERoots != "" {

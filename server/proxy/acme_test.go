@@ -49,9 +49,13 @@ func newAuthority(t *testing.T) *authority {
 
 // validate sets the authority up for the proxy's ports.
 func (a *authority) validate(t *testing.T, p *Proxy) {
+	a.validateAt(t, p.http.port(0), p.https.port(0))
+}
+
+func (a *authority) validateAt(t *testing.T, http, https int) {
 	quiet, db := log.New(io.Discard, "", 0), pebbledb.NewMemoryStore()
 	ca := pebbleca.New(quiet, db, "", "ecdsa", 0, 1, map[string]pebbleca.Profile{"default": {}})
-	va := pebbleva.New(quiet, p.http.port(0), p.https.port(0), false, nameServer(t), db)
+	va := pebbleva.New(quiet, http, https, false, nameServer(t), db)
 	wfe := pebblewfe.New(quiet, db, va, ca, []string{"ca.example"}, false, false, 0, 0)
 	h := wfe.Handler()
 	a.handler.Store(&h)

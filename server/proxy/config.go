@@ -82,7 +82,7 @@ func (p *Proxy) appsConfig() (caddy.ModuleMap, error) {
 			"grace_period": p.o.Grace.String(), "servers": servers,
 		},
 		"tls":    p.tlsConfig(),
-		"events": object{},
+		"events": p.events(),
 	}
 	if p.o.Internal {
 		// Without this Caddy would put its authority in the system's trust store.

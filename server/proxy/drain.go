@@ -29,6 +29,7 @@ func (p *Proxy) drain(e *engine) {
 	wait := settle
 	if p.wasTaken() {
 		wait = settleTaken
+		p.stopQUIC() // or half of the packets of new visitors would come here, to nobody
 		defer p.reports()()
 	}
 	_ = p.waitClosed(wait) // most visitors stay longer

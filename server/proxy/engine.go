@@ -10,7 +10,6 @@ import (
 
 	// The modules that the configuration names, besides those that our own
 	// modules import.
-	_ "github.com/caddyserver/caddy/v2/modules/caddyevents"
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/encode/zstd"
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	_ "github.com/caddyserver/caddy/v2/modules/caddypki"
@@ -48,7 +47,7 @@ func startCaddy(p *Proxy) (*engine, error) {
 	}
 	ctx, cancel := caddy.NewContext(outer)
 	e := &engine{cancel: cancel}
-	if err := e.start(ctx, p.appNames()); err != nil {
+	if err := e.start(ctx, p); err != nil {
 		e.end()
 		return nil, fmt.Errorf("start caddy: %w", err)
 	}
@@ -65,12 +64,13 @@ func (p *Proxy) appNames() []string {
 }
 
 // start loads the apps and starts them.
-func (e *engine) start(ctx caddy.Context, names []string) error {
-	for _, name := range names {
+func (e *engine) start(ctx caddy.Context, p *Proxy) error {
+	for _, name := range p.appNames() {
 		loaded, err := ctx.App(name)
 		if err != nil {
 			return err
 		}
+		p.presentOwn(loaded)
 		app, ok := loaded.(caddy.App)
 		if !ok {
 			return fmt.Errorf("%s is not an app", name)

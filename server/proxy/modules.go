@@ -56,10 +56,14 @@ func (m *permissionModule) Provision(caddy.Context) (err error) {
 
 // CertificateAllowed implements caddytls.OnDemandPermission.
 func (m *permissionModule) CertificateAllowed(_ context.Context, name string) error {
-	if m.proxy.serves(canonicalHost(name)) {
-		return nil
+	host := canonicalHost(name)
+	if !m.proxy.serves(host) {
+		return fmt.Errorf("%w: no app has host %s", caddytls.ErrPermissionDenied, name)
 	}
-	return fmt.Errorf("%w: no app has host %s", caddytls.ErrPermissionDenied, name)
+	if err := m.proxy.issuance.allowed(host); err != nil {
+		return fmt.Errorf("%w: %w", caddytls.ErrPermissionDenied, err)
+	}
+	return nil
 }
 
 // logModule passes Caddy's log to ours.

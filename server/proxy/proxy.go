@@ -36,6 +36,10 @@ type Options struct {
 	Internal bool // certificates from an authority of our own, for tests and local networks
 	ACME     ACME // where certificates come from otherwise
 
+	// Certificates is a folder with certificates of the operator's own, which
+	// come before both; empty for none.
+	Certificates string
+
 	// TrustedProxies are the addresses whose X-Forwarded-* headers are
 	// believed. From anyone else they are replaced.
 	TrustedProxies []netip.Prefix
@@ -84,6 +88,8 @@ type Proxy struct {
 	http, https *listener
 	quic        *net.UDPConn // nil: no HTTP/3
 	access      *accessLog   // nil: none
+	own         *ownCertificates
+	issuance    *issuance
 	conns       conns
 	draining    atomic.Bool
 	unrouted    atomic.Uint64 // requests for a host or path nobody has
@@ -128,7 +134,7 @@ func New(o Options) (*Proxy, error) {
 // build makes the proxy that owns the lock.
 func build(o Options, lock *os.File) (*Proxy, error) {
 	p := &Proxy{
-		o: o, log: o.Logger, lock: lock, proofs: newProofs(o.Now),
+		o: o, log: o.Logger, lock: lock, proofs: newProofs(o.Now), issuance: newIssuance(o.Now),
 		traffic: map[string]*traffic{}, counters: map[string]*appCounters{}, started: make(chan struct{}), leaving: make(chan struct{}), hands: newSuccession(),
 	}
 	p.save = func(t *table) error { return writeTable(p.path(tableFile), t) }
@@ -223,6 +229,11 @@ func (p *Proxy) Close() error {
 func (p *Proxy) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, p.Close()) }()
 	if err := p.listen(ctx); err != nil {
+		return err
+	}
+	if p.own, err = newOwnCertificates(p.o.Certificates, p.log, p.o.Now); err != nil {
+		p.stopListening()
+		p.stopQUIC()
 		return err
 	}
 	if p.o.AccessLog {

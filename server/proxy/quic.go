@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // quicNetwork is the name under which Caddy asks for our UDP socket.
@@ -24,12 +27,22 @@ func (p *Proxy) listenQUIC(ctx context.Context) {
 	}
 	host, _, _ := net.SplitHostPort(p.o.HTTPS) // it was listened on
 	at := net.JoinHostPort(host, strconv.Itoa(p.https.port(0)))
-	c, err := new(net.ListenConfig).ListenPacket(ctx, "udp", at)
+	c, err := (&net.ListenConfig{Control: shared}).ListenPacket(ctx, "udp", at)
 	if err != nil {
 		p.log.Warn("no HTTP/3: cannot listen on UDP; set SWINGBRIDGE_HTTP3=false if it is not wanted", "address", at, "error", err)
 		return
 	}
 	p.quic = c.(*net.UDPConn)
+}
+
+// shared lets the process that takes over bind the port while this one still
+// has it. Anyone else is stopped by the TLS listener, which nobody can share.
+func shared(_, _ string, c syscall.RawConn) error {
+	var failed error
+	err := c.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	})
+	return errors.Join(err, failed)
 }
 
 // handPackets gives Caddy the UDP socket.

@@ -133,6 +133,17 @@ func TestHTTP3_ADrainWaitsForWhatIsOpen(t *testing.T) {
 	<-stopped
 }
 
+func TestHTTP3_ThePortCanBeHadByWhoTakesOver(t *testing.T) {
+	t.Parallel()
+	p := setup(t, withTLS)
+	heir := &Proxy{o: p.o, log: p.log, https: p.https}
+	heir.listenQUIC(t.Context())
+	if heir.quic == nil {
+		t.Fatal("the port is taken while the first process has it")
+	}
+	heir.stopQUIC()
+}
+
 func TestHTTP3_CanBeSwitchedOffAndDoneWithout(t *testing.T) {
 	t.Parallel()
 	off := setup(t, withTLS, func(o *Options) { o.NoHTTP3 = true })

@@ -71,6 +71,7 @@ func registerModules() {
 	caddy.RegisterModule(logModule{})
 	caddy.RegisterModule(compressModule{})
 	caddy.RegisterModule(gzipModule{})
+	caddy.RegisterModule(issuanceModule{})
 	caddy.RegisterNetwork(listenNetwork, handListener)
 	caddy.RegisterNetwork(quicNetwork, handPackets)
 	caddyhttp.RegisterNetworkHTTP3(listenNetwork, quicNetwork)
