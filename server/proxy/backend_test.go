@@ -120,7 +120,7 @@ func (b *backend) ticks(w http.ResponseWriter, r *http.Request) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if _, err := io.WriteString(w, "data: tick\n"); err != nil {
+		if _, err := io.WriteString(w, "data: tick\n\n"); err != nil {
 			return
 		}
 		_ = http.NewResponseController(w).Flush()

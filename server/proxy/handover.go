@@ -200,17 +200,35 @@ func (p *Proxy) open() map[string]int {
 	return out
 }
 
-// reports begins to tell the heir what is still open here.
+// reports begins to tell the heir what is still open here, and to do what it
+// asks. When that is stopped, the heir knows that nothing is open any more.
 func (p *Proxy) reports() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		p.report(ctx)
-	}()
+	var both sync.WaitGroup
+	both.Go(func() { p.report(ctx) })
+	both.Go(p.obey)
 	return func() {
 		cancel()
-		<-done
+		if err := p.hands.heir.close(); err != nil {
+			p.log.Debug("close the connection to the process that took over", "error", err)
+		}
+		both.Wait()
+	}
+}
+
+// obey ends streams for the heir until there is no connection to it.
+func (p *Proxy) obey() {
+	if err := p.hands.heir.limit(0); err != nil {
+		return
+	}
+	for {
+		m, err := p.hands.heir.receive(stepStreams)
+		if err != nil {
+			return
+		}
+		if _, err := p.EndStreams(context.Background(), m.Deployment, m.By); err != nil {
+			p.log.Warn("end streams for the process that took over", "error", err)
+		}
 	}
 }
 
@@ -245,10 +263,7 @@ func (p *Proxy) report(ctx context.Context) {
 // tell reports whether the heir heard it. If not it has died, and who starts in
 // its place finds nobody to ask.
 func (p *Proxy) tell(step string, inflight map[string]int) bool {
-	err := p.hands.heir.limit(time.Second)
-	if err == nil {
-		err = p.hands.heir.send(message{Step: step, Inflight: inflight})
-	}
+	err := p.hands.heir.tell(message{Step: step, Inflight: inflight})
 	if err != nil {
 		p.log.Debug("tell the process that took over", "step", step, "error", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -105,6 +106,23 @@ func (d *predecessor) count(deployment string) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.inflight[deployment]
+}
+
+// endStreams has the deployment's streams end there too.
+func (d *predecessor) endStreams(deployment string, by time.Time) error {
+	if d == nil {
+		return nil
+	}
+	select {
+	case <-d.gone:
+		return nil
+	default:
+	}
+	err := d.tell(message{Step: stepStreams, Deployment: deployment, By: by})
+	if isGone(err) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
 }
 
 // wait returns nil once the process is gone.

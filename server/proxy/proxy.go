@@ -216,9 +216,6 @@ func (p *Proxy) Close() error {
 		known().remove(p.id)
 		err = p.lock.Close() // the lock goes with the last descriptor
 		err = errors.Join(err, p.hands.from.leave())
-		if p.hands.heir != nil {
-			err = errors.Join(err, p.hands.heir.close())
-		}
 	})
 	return err
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"mime"
@@ -91,6 +92,9 @@ func endWithin(e ender, d time.Duration) *time.Timer {
 // end as well. Requests of other kinds are left alone. Swinging back to the
 // deployment calls off what has not ended.
 func (p *Proxy) EndStreams(_ context.Context, deployment string, by time.Time) (int, error) {
+	if err := p.hands.from.endStreams(deployment, by); err != nil {
+		return 0, fmt.Errorf("end streams in the process that was taken over: %w", err)
+	}
 	p.changes.Lock()
 	defer p.changes.Unlock()
 	t := p.traffic[deployment]

@@ -37,7 +37,7 @@ func TakeOver(ctx context.Context, socket string, o Options) (*Proxy, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, findOwner)
 	defer cancel()
-	for {
+	for why := error(nil); ; {
 		from, err := approach(ctx, socket)
 		if err == nil {
 			return succeed(from, o)
@@ -52,9 +52,12 @@ func TakeOver(ctx context.Context, socket string, o Options) (*Proxy, error) {
 				return nil, alone
 			}
 			err = fmt.Errorf("%w; it has no control socket at %s: a serve with its data plane in process cannot be taken over", alone, socket)
+		} else if ctx.Err() != nil && why != nil {
+			err = why // that the time is up says less than what came before
 		} else if !errors.Is(err, errNotNow) {
 			return nil, err
 		}
+		why = err
 		wait := time.NewTimer(lookAgain)
 		select {
 		case <-wait.C:

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
@@ -245,4 +246,24 @@ func TestTakeOver_HTTP3ComesAfterwards(t *testing.T) {
 		s, err := p.StatsOf(t.Context(), "id-app")
 		return err == nil && len(s.Traffic) == 1 && s.Traffic[0].Total.Requests > 1
 	})
+}
+
+func TestTakeOver_EndsStreamsOfTheOldProcessToo(t *testing.T) {
+	t.Parallel()
+	f := newFamily(t)
+	swing(t, f.client, entryOf("app", "app.example", newBackend(t, releaseOf(0))))
+	l := openLifeline(t, f.address)
+	old := f.takeOver()
+	swing(t, f.client, entryOf("app", "app.example", newBackend(t, releaseOf(1))))
+	if _, err := f.client.EndStreams(t.Context(), releaseOf(0), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := l.ws.Read(t.Context())
+	if closed := websocket.CloseStatus(err); closed != websocket.StatusGoingAway {
+		t.Errorf("the WebSocket ended with %v", err)
+	}
+	if _, err := io.Copy(io.Discard, l.events); err != nil {
+		t.Errorf("the event stream ended with %v", err)
+	}
+	<-old.gone
 }

@@ -29,6 +29,7 @@ const takeOverProtocol = "swingbridge-take-over/1"
 //	old  stepInflight  what is still open there, at each change
 //	old  stepQuiet     it routes no new request; table changes go on, in the new one
 //	old  stepInflight  until it is gone
+//	new  stepStreams   at any time after stepTaken
 const (
 	stepAsk      = "ask"
 	stepOffer    = "offer"
@@ -37,7 +38,8 @@ const (
 	stepTaken    = "taken"
 	stepInflight = "inflight"
 	stepQuiet    = "quiet"
-	stepAborted  = "aborted" // in the place of any step of the old one: it goes on serving
+	stepStreams  = "end_streams" // as EndStreams: the deployment's streams are to end there too
+	stepAborted  = "aborted"     // in the place of any step of the old one: it goes on serving
 )
 
 // message is one line of JSON between the two processes.
@@ -47,6 +49,9 @@ type message struct {
 	Listeners []passed       `json:"listeners,omitempty"` // offer: in the order of their descriptors, which follow the lock's
 	Inflight  map[string]int `json:"inflight,omitempty"`  // yours, inflight, quiet: by deployment
 	Why       string         `json:"why,omitempty"`       // aborted
+
+	Deployment string    `json:"deployment,omitempty"` // end_streams
+	By         time.Time `json:"by,omitzero"`          // end_streams
 }
 
 // passed is a public listener that is handed over.
@@ -165,6 +170,14 @@ func (w *wire) limit(d time.Duration) error {
 		return w.conn.SetDeadline(time.Time{})
 	}
 	return w.conn.SetDeadline(time.Now().Add(d))
+}
+
+// tell sends a message that nobody answers, within a second.
+func (w *wire) tell(m message) error {
+	if err := w.conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+		return err
+	}
+	return w.send(m)
 }
 
 func (w *wire) close() error { return w.conn.Close() }
