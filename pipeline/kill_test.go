@@ -31,8 +31,9 @@ func at(n int, after bool, err error) (fail func(string, bool) error, hit func()
 	}, func() string { return where }
 }
 
-// shortGuard keeps the calls few that a run makes.
-const shortGuard = "x-swingbridge: {guard: 4s}"
+// shortGuard keeps the calls few that a run makes; the preview is there to be
+// left behind.
+const shortGuard = "x-swingbridge: {guard: 4s, preview: green.example.org}"
 
 // visitorsAreServed is the promise that holds at every instant: where visitors
 // are sent, a container runs.
@@ -122,6 +123,9 @@ func killedAt(t *testing.T, n int, after bool, b pipelinetest.Behavior, want pip
 			serving = d.ID
 		}
 		wantServed(t, w, serving)
+		if e := entryOf(t, w); e.Preview != nil {
+			t.Errorf("a preview of %s is left behind", e.Preview.Deployment)
+		}
 		if t.Failed() {
 			t.Fatalf("killed at call %d (%s, after=%t)\n%s", n, hit(), after, w.Ledger().LogText(d.ID))
 		}
