@@ -8,6 +8,10 @@
 // replaced. Requests in flight are counted per deployment, WebSockets and event
 // streams included, so that a drain is observed and not slept.
 //
+// What visitors meet besides the app (redirects, HSTS, compression, request
+// ids, limits) is decided per request from the same table. Compression and the
+// choice of certificates are Caddy's, asked or passed by.
+//
 // The table is written to DATA/proxy/proxy.table.json and fsynced before it is
 // swapped, and read back at start, so the proxy serves without the control
 // plane. It is changed through Swing, Drop, Lose, SetMode and Replace, in process

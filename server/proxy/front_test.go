@@ -49,6 +49,21 @@ func TestHSTS_IsThereOverTLSUnlessTheAppSaysOtherwise(t *testing.T) {
 	}
 }
 
+func TestHSTS_IsThereForTheControlPlaneToo(t *testing.T) {
+	t.Parallel()
+	for internal, want := range map[bool]string{false: "max-age=31536000", true: ""} {
+		p := prepared(t, func(o *Options) {
+			o.Internal, o.ControlPlane = internal, ControlPlane{Host: "control.example", Dial: "127.0.0.1:1"}
+		})
+		if got := p.control.entry.hsts; got != want {
+			t.Errorf("internal %t: %q", internal, got)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestRequestID_IsSharedByAppAndAnswer(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t, "d1")

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
 const (
@@ -195,7 +196,7 @@ func (p *Proxy) load() error {
 		p.log.Warn("an app's route has the control plane's host and is not reachable",
 			"host", p.o.ControlPlane.Host, "app", routes[0].entry.App)
 	}
-	own := &entry{Entry: pipeline.Entry{App: "swingbridge"}, traffic: newTraffic("", p.o.Now), room: new(room)}
+	own := &entry{Entry: pipeline.Entry{App: "swingbridge"}, hsts: p.o.hsts(stack.Front{}), traffic: newTraffic("", p.o.Now), room: new(room)}
 	p.control = &route{host: p.o.ControlPlane.Host, prefix: "/", entry: own, traffic: own.traffic}
 	p.control.targets = []*target{{dial: p.o.ControlPlane.Dial}}
 	return nil
