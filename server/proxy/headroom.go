@@ -8,7 +8,7 @@ import "runtime"
 // collects dozens of times a second, which took a tenth of its CPU time. A
 // share (GOGC) would do the same here, but take ever more memory where much is
 // kept, as with many streams.
-const headroom = 16 << 20
+const headroom = 32 << 20
 
 // makeRoom holds the headroom until it is given back. It is memory that is
 // never touched, so none is used but what the garbage takes.
