@@ -23,6 +23,7 @@ type visit struct {
 	id    string         // in access log, app and answer
 
 	secure bool // the visitor speaks TLS, to us or to a trusted proxy
+	last   bool // on its connection: this proxy ends
 
 	route   *route // the last it was let to
 	counted bool   // in flight in the route's traffic
@@ -35,6 +36,8 @@ type visit struct {
 	waits  time.Time // since when, zero if it did not have to
 
 	upload *upload // the request's body, nil without one
+	meter  *meter  // of the answer
+	lost   error   // why no target answered
 	stream ender   // what is open on the target, if it is a stream
 }
 

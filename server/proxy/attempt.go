@@ -25,13 +25,13 @@ const (
 
 // send tries the targets of the route, each once, then again after a pause.
 // Where the table has changed in between, the request follows it.
-func (v *visit) send(m *transportModule, r *http.Request) (*http.Response, error) {
+func (v *visit) send(t *transports, r *http.Request) (*http.Response, error) {
 	again := repeatable(r)
 	attempt, conn := v.outgoing(r)
 	for pause := firstPause; ; {
 		v.choose(again)
 		attempt.URL.Host = v.target.dial
-		resp, err := m.to(v.route).RoundTrip(attempt)
+		resp, err := t.to(v.route).RoundTrip(attempt)
 		if err == nil {
 			v.target.answered()
 			return v.follow(resp, conn), nil

@@ -57,9 +57,6 @@ func (p *Proxy) rootConfig() object {
 		"logging": object{"logs": object{"default": object{
 			"writer": object{"output": "swingbridge_log", "proxy": p.id},
 			"level":  "INFO",
-			// It prepares a log line with each request, before it knows
-			// whether there is anything to say; we count and log ourselves.
-			"exclude": list{"http.handlers.reverse_proxy"},
 		}}},
 		"storage": object{"module": "file_system", "root": p.path("")},
 	}
@@ -117,7 +114,7 @@ func (p *Proxy) server(host string, l *listener, protocols list) object {
 		"routes": list{object{"handle": list{
 			object{"handler": "swingbridge_route", "proxy": p.id},
 			compress(),
-			reverseProxy(),
+			object{"handler": "swingbridge_forward", "proxy": p.id},
 		}}},
 	}
 	if len(p.o.TrustedProxies) > 0 {
@@ -125,18 +122,6 @@ func (p *Proxy) server(host string, l *listener, protocols list) object {
 		s["trusted_proxies_strict"] = 1
 	}
 	return s
-}
-
-// reverseProxy hands requests to transportModule, which knows where to. The
-// upstream is there because Caddy wants one.
-func reverseProxy() object {
-	return object{
-		"handler":        "reverse_proxy",
-		"upstreams":      list{object{"dial": "swingbridge:80"}},
-		"load_balancing": object{"selection_policy": object{"policy": "first"}},
-		"flush_interval": -1, // at once, for whatever streams
-		"transport":      object{"protocol": "swingbridge"},
-	}
 }
 
 func (p *Proxy) tlsConfig() object {

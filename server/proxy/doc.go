@@ -18,6 +18,6 @@
 // or over the control API on a unix socket (Control, Client).
 //
 // A request passes serve, which meets the visitor; enter, which finds the route
-// or lets the request wait; and, behind Caddy's reverse_proxy, send, which
+// or lets the request wait; and, below a httputil.ReverseProxy, send, which
 // chooses a target for each attempt and makes of a stream one that can be ended.
 package proxy

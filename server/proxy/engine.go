@@ -11,7 +11,6 @@ import (
 	// The modules that the configuration names, besides those that our own
 	// modules import.
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/encode/zstd"
-	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	_ "github.com/caddyserver/caddy/v2/modules/caddypki"
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 )

@@ -46,6 +46,9 @@ func saneID(id string) bool {
 // has to say.
 func (v *visit) dress(header http.Header) {
 	header[requestIDHeader] = []string{v.id} // one, also if the app has named it again
+	if v.last {
+		header["Connection"] = []string{"close"} // again: an early hint (RFC 8297) takes all with it
+	}
 	if hsts := v.route.entry.hsts; v.secure && hsts != "" && len(header[hstsHeader]) == 0 {
 		header[hstsHeader] = []string{hsts}
 	}

@@ -127,12 +127,12 @@ func (m *logModule) record(line []byte) {
 
 var (
 	_ caddyhttp.MiddlewareHandler = (*routeModule)(nil)
-	_ http.RoundTripper           = (*transportModule)(nil)
-	_ caddy.CleanerUpper          = (*transportModule)(nil)
+	_ caddyhttp.MiddlewareHandler = (*forwardModule)(nil)
+	_ caddy.CleanerUpper          = (*forwardModule)(nil)
 	_ caddytls.OnDemandPermission = (*permissionModule)(nil)
 	_ caddy.WriterOpener          = (*logModule)(nil)
 	_ caddy.Provisioner           = (*routeModule)(nil)
-	_ caddy.Provisioner           = (*transportModule)(nil)
+	_ caddy.Provisioner           = (*forwardModule)(nil)
 	_ caddy.Provisioner           = (*permissionModule)(nil)
 	_ caddy.Provisioner           = (*logModule)(nil)
 )

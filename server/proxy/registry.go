@@ -66,7 +66,7 @@ func registerModules() {
 	// Until our log is set up, Caddy would write to stderr.
 	caddy.BufferedLog()
 	caddy.RegisterModule(routeModule{})
-	caddy.RegisterModule(transportModule{})
+	caddy.RegisterModule(forwardModule{})
 	caddy.RegisterModule(permissionModule{})
 	caddy.RegisterModule(logModule{})
 	caddy.RegisterModule(compressModule{})

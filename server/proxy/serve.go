@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -34,6 +36,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	p.clean(r)
 	p.greet(w, r, v)
 	if p.draining.Load() && r.ProtoMajor == 1 && r.Header.Get("Upgrade") == "" {
+		v.last = true
 		w.Header().Set("Connection", "close")
 	}
 	if !v.secure && p.https != nil && !v.proof && p.routes(v.host) {
@@ -54,6 +57,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 		return nil
 	}
 	m := &meter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, visit: v}
+	v.meter = m
 	defer m.account(r)
 	if refusal != nil {
 		m.refuse(r, refusal)
@@ -62,7 +66,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	} else {
 		caddyhttp.SetVar(r.Context(), visitKey, v)
 		if err := next.ServeHTTP(m, r); err != nil {
-			m.refuse(r, p.failed(v, err))
+			m.refuse(r, v.unanswered(r.Context(), err))
 		}
 	}
 	return nil
@@ -77,22 +81,24 @@ func (v *visit) warn(t *target) {
 	}
 }
 
-// failed makes the page for a request that no target answered.
-func (p *Proxy) failed(v *visit, err error) *page {
+// unanswered makes the page for a request that no target answered.
+func (v *visit) unanswered(ctx context.Context, err error) *page {
 	var lost *refusedError
-	if errors.As(err, &lost) {
+	var late net.Error
+	switch {
+	case errors.As(err, &lost):
 		return lost.page
-	}
-	if v.fault() != nil {
+	case v.fault() != nil:
 		return v.faulty()
+	case ctx.Err() != nil:
+		return left()
 	}
-	var status caddyhttp.HandlerError
-	if !errors.As(err, &status) || status.StatusCode < 500 {
-		status.StatusCode = http.StatusBadGateway
-	}
-	p.log.Debug("request without an answer", "host", v.host, "app", v.route.entry.App,
+	v.proxy.log.Debug("request without an answer", "host", v.host, "app", v.route.entry.App,
 		"deployment", v.route.traffic.deployment, "error", err)
-	return noAnswer(v.host, status.StatusCode)
+	if errors.As(err, &late) && late.Timeout() {
+		return noAnswer(v.host, http.StatusGatewayTimeout)
+	}
+	return noAnswer(v.host, http.StatusBadGateway)
 }
 
 // clean takes off the request what only we may say, and forwarding headers of
@@ -136,12 +142,16 @@ func (v *visit) begun(status int, refusal *page, header http.Header) {
 	v.route.mark(header)
 }
 
-// WriteHeader counts the answer, takes off it what an app may not say, and
-// names the deployment to the prover. It runs after the target has answered,
-// so the name is proof.
+// WriteHeader implements http.ResponseWriter. It runs after the target has
+// answered, so what it names to the prover is proof.
 func (m *meter) WriteHeader(status int) {
-	status = m.visit.status(status)
-	header := m.Header()
+	m.head(status, m.Header())
+	m.ResponseWriterWrapper.WriteHeader(status)
+}
+
+// head counts the answer, takes off its header what an app may not say, and
+// adds to it what we say.
+func (m *meter) head(status int, header http.Header) {
 	for name := range header {
 		if strings.HasPrefix(name, internalPrefix) {
 			delete(header, name)
@@ -151,7 +161,6 @@ func (m *meter) WriteHeader(status int) {
 		m.status, m.first = status, m.visit.proxy.o.Now()
 		m.visit.begun(status, m.refusal, header)
 	}
-	m.ResponseWriterWrapper.WriteHeader(status)
 }
 
 // Write implements http.ResponseWriter.

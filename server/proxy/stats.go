@@ -17,7 +17,7 @@ const (
 	bucketCount  = 600 // a minute
 )
 
-// visitorLeft is the status by which Caddy marks a request whose visitor left
+// visitorLeft is the status that marks a request whose visitor left
 // before there was an answer. It is nobody's error.
 const visitorLeft = 499
 

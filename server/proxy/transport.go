@@ -2,31 +2,21 @@ package proxy
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// transportModule sends requests to targets. Which target is decided here, for
-// each attempt, and not in Caddy's reverse_proxy: whether a request may be sent
-// again depends on how the attempt failed, which is known here.
-type transportModule struct {
+// transports send requests to targets. Which target is decided here, for each
+// attempt: whether a request may be sent again depends on how the attempt
+// failed, which is known here.
+type transports struct {
 	alone *http.Transport // for targets without another one beside them
 	among *http.Transport // for the others, which are given up sooner
 }
 
-func (transportModule) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.reverse_proxy.transport.swingbridge", New: func() caddy.Module { return new(transportModule) }}
-}
-
-// Provision makes the transports.
-func (m *transportModule) Provision(caddy.Context) error {
-	m.alone, m.among = newTransport(dialTimeout), newTransport(dialOthers)
-	return nil
+func newTransports() *transports {
+	return &transports{alone: newTransport(dialTimeout), among: newTransport(dialOthers)}
 }
 
 func newTransport(longest time.Duration) *http.Transport {
@@ -45,28 +35,27 @@ func newTransport(longest time.Duration) *http.Transport {
 	}
 }
 
-// Cleanup closes what is idle.
-func (m *transportModule) Cleanup() error {
-	m.alone.CloseIdleConnections()
-	m.among.CloseIdleConnections()
-	return nil
+// close closes what is idle.
+func (t *transports) close() {
+	t.alone.CloseIdleConnections()
+	t.among.CloseIdleConnections()
 }
 
 // RoundTrip implements http.RoundTripper.
-func (m *transportModule) RoundTrip(r *http.Request) (*http.Response, error) {
-	v, ok := caddyhttp.GetVar(r.Context(), visitKey).(*visit)
-	if !ok {
-		return nil, fmt.Errorf("request for %s was not routed", r.Host)
+func (t *transports) RoundTrip(r *http.Request) (*http.Response, error) {
+	v, err := visitOf(r)
+	if err != nil {
+		return nil, err
 	}
-	return v.send(m, r)
+	return v.send(t, r)
 }
 
 // to returns the transport for the route's targets.
-func (m *transportModule) to(r *route) http.RoundTripper {
+func (t *transports) to(r *route) http.RoundTripper {
 	if len(r.targets) > 1 {
-		return m.among
+		return t.among
 	}
-	return m.alone
+	return t.alone
 }
 
 // dialError means that nothing of the request was sent.

@@ -55,14 +55,6 @@ func (v *visit) fault() error {
 	return nil
 }
 
-// status is Caddy's, but where it takes for gone a visitor who only stalled.
-func (v *visit) status(status int) int {
-	if status == visitorLeft && errors.Is(v.fault(), os.ErrDeadlineExceeded) {
-		return http.StatusRequestTimeout
-	}
-	return status
-}
-
 // faulty makes the page for a request whose body could not be read.
 func (v *visit) faulty() *page {
 	err := v.fault()
