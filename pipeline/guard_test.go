@@ -108,6 +108,14 @@ func TestGuard_WhatWasSoBeforeIsNotTheReleasesFault(t *testing.T) {
 			}
 			return share(0)
 		},
+		"most 5xx, as before": mostlyBroken(),
+		"slow only while it is new": func(fresh bool, on time.Duration) pipeline.Visits {
+			v := share(0)
+			if fresh && on < 4900*time.Millisecond {
+				v.P95 = 400 * time.Millisecond
+			}
+			return v
+		},
 		"slower, but fast": func(fresh bool, _ time.Duration) pipeline.Visits {
 			v := share(0)
 			if fresh {
@@ -122,6 +130,18 @@ func TestGuard_WhatWasSoBeforeIsNotTheReleasesFault(t *testing.T) {
 				wantState(t, w, pushUnder(t, w, get).ID, pipeline.Live)
 			})
 		})
+	}
+}
+
+// mostlyBroken answers all but a tenth 5xx, and by chance all of the first
+// thirty that the new color gets.
+func mostlyBroken() func(bool, time.Duration) pipeline.Visits {
+	paces := 0
+	return func(fresh bool, on time.Duration) pipeline.Visits {
+		if paces++; paces%10 == 0 && !(fresh && on < 15*trafficPace) {
+			return pipeline.Visits{Requests: 2}
+		}
+		return pipeline.Visits{Requests: 2, ServerErrors: 2}
 	}
 }
 

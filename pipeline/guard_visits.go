@@ -16,9 +16,11 @@ const (
 	guardBeat = 100 * time.Millisecond
 	// gaugeMemory is how far the proxy remembers.
 	gaugeMemory = time.Minute
-	// slowWindow is the least time over which latency is judged: a color that
-	// has just begun is slow at first.
+	// slowWindow is the least time over which latency is judged, and as long
+	// after the cutover it is not: a color that has just begun is slow at first.
 	slowWindow = 5 * time.Second
+	// slowMemory is the most time over which it is judged.
+	slowMemory = 10 * time.Second
 	// slowFloor is the p95 below which nothing is slow, whatever was before.
 	slowFloor = 250 * time.Millisecond
 	// blindShare is the limit where there is nothing to compare with.
@@ -103,7 +105,7 @@ func (r ruler) tooManyErrors(v Visits, within, since time.Duration) string {
 
 // allowed is how many of n requests may fail: by the limit, and by chance, which
 // counts where requests are few. Three standard deviations of what is usual are
-// no evidence. That all of them fail is, unless they did before.
+// no evidence. That all of them fail is, unless most did before.
 func (r ruler) allowed(n float64) float64 {
 	limit, usual := blindShare, 0.0
 	if r.before.known {
@@ -111,7 +113,7 @@ func (r ruler) allowed(n float64) float64 {
 		limit = usual + r.limits.Errors
 	}
 	out := n*limit + 3*math.Sqrt(n*max(usual, 0.01)*(1-min(usual, 0.99)))
-	if limit < 1 {
+	if usual < 0.5 {
 		out = min(out, n-1)
 	}
 	return out
@@ -171,14 +173,32 @@ func (x *run) judge(ctx context.Context, r ruler) error {
 				return err
 			}
 		}
-		if within >= slowWindow && w < gaugeMemory {
-			if why := r.tooSlow(v, within, since); why != "" {
-				return errors.New(why)
-			}
-		}
 		if w >= since {
 			break
 		}
+	}
+	return x.judgeLatency(ctx, r, now)
+}
+
+// judgeLatency looks at how long visitors waited lately, without the time in
+// which the color was new. The proxy tells latencies by whole seconds: the one
+// in which that time ended still has slow answers.
+func (x *run) judgeLatency(ctx context.Context, r ruler, now time.Time) error {
+	begin := now.Add(-slowMemory)
+	if warm := x.cutAt.Add(slowWindow); begin.Before(warm) {
+		begin = warm
+	}
+	begin = begin.Add(time.Second - 1).Truncate(time.Second)
+	within := now.Sub(begin)
+	if within < slowWindow {
+		return nil
+	}
+	v, err := x.Gauge.Visits(ctx, x.dep.ID, begin, now)
+	if err != nil {
+		return nil //nolint:nilerr // what is not known swings nobody back
+	}
+	if why := r.tooSlow(v, within, now.Sub(x.cutAt)); why != "" {
+		return errors.New(why)
 	}
 	return nil
 }

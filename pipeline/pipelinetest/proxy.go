@@ -211,13 +211,16 @@ func (p *Proxy) Visits(ctx context.Context, deployment string, from, to time.Tim
 	defer p.w.mu.Unlock()
 	var out pipeline.Visits
 	for _, v := range p.visits[deployment] {
-		if v.at.Before(from) || v.at.After(to) {
+		if v.at.Before(from.Truncate(time.Second)) || v.at.After(to) {
+			continue
+		}
+		out.P50, out.P95 = max(out.P50, v.P50), max(out.P95, v.P95) // of whole seconds, as the proxy tells them
+		if v.at.Before(from) {
 			continue
 		}
 		out.Requests += v.Requests
 		out.ServerErrors += v.ServerErrors
 		out.DialErrors += v.DialErrors
-		out.P50, out.P95 = max(out.P50, v.P50), max(out.P95, v.P95)
 	}
 	return out, nil
 }
