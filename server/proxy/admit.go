@@ -18,6 +18,7 @@ type visit struct {
 	ask
 	proxy *Proxy
 	begin time.Time
+	letIn time.Time      // the last time: the app is not to blame for what the request waited before
 	proof bool           // the request brought a valid token
 	only  netip.AddrPort // of a proof: the target that is to answer; zero: any
 	id    string         // in access log, app and answer
@@ -58,6 +59,7 @@ func (v *visit) enter(ctx context.Context) *page {
 			kind = e.kind(now)
 		}
 		if kind == pipeline.ModeServe && len(r.targets) > 0 {
+			v.letIn = now
 			return nil
 		}
 		v.leave()

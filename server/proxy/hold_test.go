@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,6 +66,29 @@ func TestHold_RequestsWaitAndGoWhereTheTableSaysThen(t *testing.T) {
 	wg.Wait()
 	if n := waiting(p, "id-a"); n != 0 {
 		t.Errorf("%d places taken", n)
+	}
+}
+
+func TestHold_IsNotTheAppsLatency(t *testing.T) {
+	t.Parallel()
+	var ahead atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	p := setup(t, func(o *Options) { o.Now = now })
+	swing(t, p, entryOf("a", "a.example", newBackend(t, "d1")))
+	setMode(t, p, pipeline.Mode{Kind: pipeline.ModeHold})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if got := get(t, visitor(t, p), "http://a.example/"); got.Body != "d1" {
+			t.Errorf("%d %s", got.Status, got.Body)
+		}
+	})
+	until(t, "it waits", func() bool { return waiting(p, "id-a") == 1 })
+	ahead.Store(int64(time.Hour))
+	setMode(t, p, pipeline.Mode{})
+	wg.Wait()
+	v, err := p.Visits(t.Context(), "d1", now().Add(-time.Minute), now())
+	if err != nil || v.Requests != 1 || v.P95 > patience {
+		t.Errorf("%+v %v, want one request that took less than an hour", v, err)
 	}
 }
 

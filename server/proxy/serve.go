@@ -131,7 +131,7 @@ func (v *visit) begun(status int, refusal *page, header http.Header) {
 	tr := v.route.traffic
 	switch {
 	case refusal == nil:
-		tr.answered(status, v.proxy.o.Now().Sub(v.begin))
+		tr.answered(status, v.proxy.o.Now().Sub(v.letIn))
 		if v.proof && v.target != nil {
 			header.Set(deploymentHeader, tr.deployment)
 			header.Set(commitHeader, tr.commit())
