@@ -182,7 +182,12 @@ func repeatable(r *http.Request) bool {
 	if r.Body != nil && r.Body != http.NoBody {
 		return false
 	}
-	switch r.Method {
+	return safe(r.Method)
+}
+
+// safe reports whether the method is one that only asks (RFC 9110, 9.2.1).
+func safe(method string) bool {
+	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		return true
 	}

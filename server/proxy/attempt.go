@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -26,11 +27,12 @@ const (
 // send tries the targets of the route, each once, then again after a pause.
 // Where the table has changed in between, the request follows it.
 func (v *visit) send(t *transports, r *http.Request) (*http.Response, error) {
-	again := repeatable(r)
+	again, host := repeatable(r), r.Host
 	attempt, conn := v.outgoing(r)
 	for pause := firstPause; ; {
 		v.choose(again)
 		attempt.URL.Host = v.target.dial
+		attempt.Host = cmp.Or(v.route.own, host) // X-Forwarded-Host has what the visitor asked for
 		resp, err := t.to(v.route).RoundTrip(attempt)
 		if err == nil {
 			v.target.answered()
@@ -62,9 +64,6 @@ func (e *refusedError) Error() string { return e.page.text }
 // the connection will be found.
 func (v *visit) outgoing(r *http.Request) (*http.Request, *net.Conn) {
 	r.URL.Scheme = "http"
-	if own := v.route.own; own != "" {
-		r.Host = own // X-Forwarded-Host has what the visitor asked for
-	}
 	if len(r.Header["Upgrade"]) == 0 {
 		return r, nil
 	}
@@ -143,9 +142,8 @@ func (v *visit) pause(ctx context.Context, d time.Duration) bool {
 	case <-v.proxy.table.Load().replaced:
 		return true
 	case <-ctx.Done():
-	case <-v.proxy.leaving:
 	}
-	return false
+	return false // a proxy that ends waits for it: the target may be back at its address
 }
 
 // down is since when no target of the route answers.

@@ -100,6 +100,9 @@ func rewrite(pr *httputil.ProxyRequest) {
 	if forwarded := in.Header["Forwarded"]; len(forwarded) > 0 {
 		header["Forwarded"] = forwarded
 	}
+	if len(in.Trailer) > 0 {
+		out.Trailer = in.Trailer // what is in it is known at the body's end
+	}
 	if out.Body != nil {
 		out.Body = io.NopCloser(out.Body) // a target that cannot be dialed closes it, and another one wants it
 	}
@@ -152,8 +155,14 @@ type eager struct {
 	first *bufio.Reader
 }
 
-// Read implements net.Conn.
-func (e *eager) Read(p []byte) (int, error) { return e.first.Read(p) }
+// Read implements net.Conn. The server's buffer is not filled again: to the
+// server, the end of what the visitor sends is that of the request.
+func (e *eager) Read(p []byte) (int, error) {
+	if n := e.first.Buffered(); n > 0 {
+		return e.first.Read(p[:min(n, len(p))])
+	}
+	return e.Conn.Read(p)
+}
 
 // CloseWrite says that there is no more to come.
 func (e *eager) CloseWrite() error {

@@ -183,6 +183,10 @@ func (p *Proxy) steps(to *wire) error {
 		return err
 	}
 	p.o.at("old " + stepYours)
+	// Longer than the other one has for it: where it is late, it does not begin.
+	if err := to.limit(2 * handOverLimit); err != nil {
+		return err
+	}
 	_, err := to.receive(stepTaken)
 	return err
 }

@@ -46,6 +46,10 @@ func left() *page {
 	return &page{status: visitorLeft, title: "Left", text: "The visitor left."}
 }
 
+func badRequest() *page {
+	return &page{status: http.StatusBadRequest, title: "Bad request", text: "The request is malformed.", meant: true}
+}
+
 func notFound(host string, known bool) *page {
 	if known {
 		return &page{status: http.StatusNotFound, title: "Nothing here",

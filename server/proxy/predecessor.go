@@ -38,9 +38,25 @@ func (d *predecessor) agree(ctx context.Context) error {
 		var yours message
 		if yours, err = d.receive(stepYours); err == nil {
 			d.note(yours.Inflight)
-			return nil
+			// The other one waits longer than this for what is said next.
+			return d.limit(handOverLimit)
 		}
 	}
+	return d.missing(ctx, err)
+}
+
+// dismiss tells the other process that it is taken over. It is told before
+// anything is accepted here: of two that serve, one would serve a table that
+// nobody changes.
+func (d *predecessor) dismiss(ctx context.Context) error {
+	if err := d.send(message{Step: stepTaken}); err != nil {
+		return d.missing(ctx, err)
+	}
+	return nil
+}
+
+// missing is nil where the other process does not answer because it is gone.
+func (d *predecessor) missing(ctx context.Context, err error) error {
 	if !isGone(err) {
 		return err
 	}

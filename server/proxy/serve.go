@@ -59,6 +59,9 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	m := &meter{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, visit: v}
 	v.meter = m
 	defer m.account(r)
+	if refusal == nil && malformed(r) {
+		refusal = badRequest()
+	}
 	if refusal != nil {
 		m.refuse(r, refusal)
 	} else if !v.bound(w, r) {
@@ -113,6 +116,41 @@ func (p *Proxy) clean(r *http.Request) {
 		}
 		delete(r.Header, name)
 	}
+	// HTTP/2 without TLS by an upgrade is of the past (RFC 9113, 3.1). To an app
+	// that still takes it, everything could be said in it past the proxy.
+	if headerHas(r.Header["Upgrade"], "h2c") {
+		delete(r.Header, "Upgrade")
+		delete(r.Header, "Http2-Settings")
+	}
+}
+
+func headerHas(values []string, token string) bool {
+	for _, value := range values {
+		for part := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.TrimSpace(part), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// malformed reports whether the request has what Go's server lets pass and its
+// client refuses to send. It is no target's fault.
+func malformed(r *http.Request) bool {
+	for name := range r.Trailer {
+		if name == "" || strings.ContainsFunc(name, func(c rune) bool {
+			return c <= ' ' || c > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c) // RFC 9110, 5.6.2
+		}) {
+			return true
+		}
+	}
+	for _, value := range r.Header["Upgrade"] {
+		if strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' }) {
+			return true
+		}
+	}
+	return false
 }
 
 // meter watches the beginning of the answer.

@@ -196,12 +196,12 @@ func (p *Proxy) takeCharge(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("take over: %w", err), from.drop())
 	}
 	p.o.at("new " + stepYours)
+	if err := from.dismiss(ctx); err != nil {
+		return errors.Join(fmt.Errorf("take over: %w", err), from.drop())
+	}
 	close(p.hands.charge)
 	if err := writeOwner(p.lock); err != nil {
 		p.log.Warn("write the lock file", "error", err)
-	}
-	if err := from.wire.send(message{Step: stepTaken}); err != nil {
-		p.log.Debug("tell the process that was taken over", "error", err)
 	}
 	from.followed = true
 	go from.follow(p.inCharge)

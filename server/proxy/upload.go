@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,9 @@ func (u *upload) Read(b []byte) (int, error) {
 // the request says already that it is longer; one that does not say is ended
 // where it goes over the limit.
 func (v *visit) bound(w http.ResponseWriter, r *http.Request) bool {
+	if r.ProtoMajor == 3 && r.ContentLength < 0 && safe(r.Method) {
+		look(r)
+	}
 	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
 		return true
 	}
@@ -42,6 +46,22 @@ func (v *visit) bound(w http.ResponseWriter, r *http.Request) bool {
 	v.upload = &upload{ReadCloser: r.Body}
 	r.Body = v.upload
 	return true
+}
+
+// look finds out whether the request has a body at all: of one over HTTP/3 that
+// does not say how long it is, nobody knows, and one with a body cannot be sent
+// again.
+func look(r *http.Request) {
+	var first [1]byte
+	n, err := r.Body.Read(first[:])
+	if n == 0 && err == io.EOF {
+		r.Body, r.ContentLength = http.NoBody, 0
+		return
+	}
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(first[:n]), r.Body), r.Body}
 }
 
 // fault returns why the visitor's part of the request failed, nil if it did not.
