@@ -30,6 +30,9 @@ func (x *run) entry(ctx context.Context) (Entry, error) {
 	return entryOf(x.app, x.dep, x.rel, x.containers)
 }
 
+// errNotRunning is why a route has nothing to lead to.
+var errNotRunning = errors.New("does not run")
+
 // EntryFor makes the table entry of a deployment from its containers that run.
 // It fails where a route has none.
 func EntryFor(ctx context.Context, engine Engine, app App, d Deployment, rel Release) (Entry, error) {
@@ -72,7 +75,7 @@ func entryOf(app App, d Deployment, rel Release, containers []Container) (Entry,
 			p.Targets = append(p.Targets, netip.AddrPortFrom(addr, uint16(r.Port)))
 		}
 		if len(p.Targets) == 0 {
-			return Entry{}, fmt.Errorf("route %s names service %s, which does not run", r, r.Service)
+			return Entry{}, fmt.Errorf("route %s names service %s, which %w", r, r.Service, errNotRunning)
 		}
 		e.Paths = append(e.Paths, p)
 	}

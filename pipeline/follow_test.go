@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"context"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -84,6 +85,90 @@ func TestFollow_AStartLeavesARunInProgressAlone(t *testing.T) {
 		wantState(t, w, d.ID, pipeline.Live)
 		if served := w.Proxy().Served(); len(served) != 2 {
 			t.Errorf("visitors were on %v", served)
+		}
+	})
+}
+
+// slowBuild is an engine on which a build takes a minute.
+type slowBuild struct{ pipeline.Engine }
+
+func (e slowBuild) Build(ctx context.Context, b pipeline.BuildOrder, log io.Writer) (string, bool, error) {
+	time.Sleep(time.Minute) // bubble time
+	return e.Engine.Build(ctx, b, log)
+}
+
+// dieAndStart lets the engine end a container and start it again. Where nothing
+// is told, the proxy has lost the target all the same.
+func dieAndStart(t *testing.T, w *pipelinetest.World, c pipeline.Container, told bool) {
+	t.Helper()
+	if err := w.Engine().Stop(t.Context(), c.ID); err != nil {
+		t.Fatal(err)
+	}
+	if told {
+		w.Engine().Tell(c.ID, "die")
+		synctest.Wait()
+	} else {
+		w.Proxy().Forget(c.Owner.AppID, c.Edge)
+	}
+	if left := targetsOf(t, w); len(left) != 0 {
+		t.Fatalf("%v are left of what died", left)
+	}
+	if err := w.Engine().Start(t.Context(), c.ID); err != nil {
+		t.Fatal(err)
+	}
+	if told {
+		w.Engine().Tell(c.ID, "start")
+		synctest.Wait()
+	} else {
+		reconcile(t, w)
+	}
+}
+
+func TestFollow_AnAppThatRestartsDuringABuildIsReachedAgain(t *testing.T) {
+	t.Parallel()
+	for name, told := range map[string]bool{"by its start": true, "by a tick": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
+				if told {
+					follow(t, w)
+				}
+				blue := w.Engine().Containers()[0]
+				d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
+				runner, ended := w.Runner(), make(chan error, 1)
+				runner.Engine = slowBuild{w.Engine()}
+				go func() { ended <- runner.Run(t.Context(), d.ID) }()
+				time.Sleep(30 * time.Second) // bubble time: half of the build
+				wantState(t, w, d.ID, pipeline.Running)
+				dieAndStart(t, w, blue, told)
+				wantState(t, w, d.ID, pipeline.Running)
+				if back := targetsOf(t, w); len(back) != 1 || back[0].Addr() != blue.Edge {
+					t.Errorf("visitors reach %v during the build, want %s", back, blue.Edge)
+				}
+				if err := <-ended; err != nil {
+					t.Fatal(err)
+				}
+				wantServed(t, w, d.ID)
+				if moves := slices.Compact(w.Proxy().Served()); !slices.Equal(moves, []string{old.ID, d.ID}) {
+					t.Errorf("visitors were on %v", moves)
+				}
+			})
+		})
+	}
+}
+
+func TestFollow_AnAppThatRestartsWhileStuckIsReachedAgain(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(t *testing.T, w *pipelinetest.World, _ pipeline.Deployment) {
+		d := stick(t, w, "proxy.Swing")
+		follow(t, w)
+		for _, c := range w.Engine().Containers() {
+			if c.Owner.Deployment == d.ID {
+				dieAndStart(t, w, c, true)
+			}
+		}
+		if back, at := targetsOf(t, w), w.Proxy().Serving(w.Ledger().App().ID); len(back) != 1 || at != d.ID {
+			t.Errorf("visitors reach %v of %s, want %s", back, at, d.ID)
 		}
 	})
 }

@@ -14,8 +14,8 @@ type Current func(context.Context) ([]App, []Deployment, error)
 // and the proxy's table holds, and mends the difference: live containers that
 // do not run are started, targets that are nobody's are dropped, containers of
 // no current deployment are ended, the proxy is pointed at the live color and
-// given the app's mode. Deployments under way are left to their
-// own run. Errors concern single apps; all apps are looked at.
+// given the app's mode. While a deployment is under way, its run alone decides
+// which color that is. Errors concern single apps; all apps are looked at.
 func (r *Runner) Reconcile(ctx context.Context, current Current) error {
 	// Containers first: a deployment's state is written before its containers
 	// are made, so that none found here can be unknown below.
@@ -107,36 +107,54 @@ func (r *Runner) endOrphan(ctx context.Context, c Container) error {
 	return nil
 }
 
-// point makes the proxy's entry of an app equal to its live deployment.
+// point makes the proxy's entry of an app equal to its live deployment. While a
+// run or a person decides where visitors are, they stay where they are, but
+// reach its containers that run now.
 func (r *Runner) point(ctx context.Context, a App, active []Deployment) error {
-	var live Deployment
+	var to Deployment
+	settled := true
 	for _, d := range active {
-		if d.AppID != a.ID {
-			continue
+		if d.AppID == a.ID {
+			to, settled = d, settled && d.State == Live
 		}
-		if d.State != Live {
-			return nil // its run, or a person, decides
-		}
-		live = d
 	}
-	if live.ID == "" {
+	if to.ID == "" {
 		return r.unpoint(ctx, a)
 	}
-	rel, err := r.Ledger.Release(ctx, live.ReleaseID)
-	if err != nil {
-		return fmt.Errorf("read the live release: %w", err)
-	}
-	want, err := EntryFor(ctx, r.Engine, a, live, rel)
-	if err != nil {
-		return err
-	}
+	// Before its containers are listed: a target that is lost in between makes
+	// the change below a conflict.
 	have, err := r.Proxy.Entry(ctx, a.ID)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("ask the proxy: %w", err)
 	}
-	if want.Preview, err = r.keptPreview(ctx, have); err != nil {
+	if !settled {
+		if to, err = r.pointed(ctx, have); to.ID == "" || err != nil {
+			return err
+		}
+	}
+	rel, err := r.Ledger.Release(ctx, to.ReleaseID)
+	if err != nil {
+		return fmt.Errorf("read the release of %s: %w", to.Color, err)
+	}
+	want, err := EntryFor(ctx, r.Engine, a, to, rel)
+	if !settled && errors.Is(err, errNotRunning) {
+		return nil // its run sees that too
+	}
+	if err != nil {
 		return err
 	}
+	want.Preview = have.Preview
+	if settled { // else it is the run's
+		if want.Preview, err = r.keptPreview(ctx, have); err != nil {
+			return err
+		}
+	}
+	return r.pointAt(ctx, have, want)
+}
+
+// pointAt changes the proxy's entry, unless nothing is to change or it is of a
+// deployment that went its way.
+func (r *Runner) pointAt(ctx context.Context, have, want Entry) error {
 	if sameEntry(have, want) && have.Preview == want.Preview {
 		return nil
 	}
@@ -145,11 +163,27 @@ func (r *Runner) point(ctx context.Context, a App, active []Deployment) error {
 			return err
 		}
 	}
-	r.Logger.Info("pointing the proxy at the live color", "app", a.Name, "color", live.Color, "deployment", live.ID)
+	r.Logger.Info("pointing the proxy at what runs", "app", want.App, "color", want.Color, "deployment", want.Deployment)
 	if _, err := r.Proxy.Swing(ctx, want, have.Version); err != nil {
-		return fmt.Errorf("point the proxy at %s: %w", live.Color, err)
+		return fmt.Errorf("point the proxy at %s: %w", want.Color, err)
 	}
 	return nil
+}
+
+// pointed is the deployment that the proxy's entry names; the zero Deployment
+// where that must not be touched.
+func (r *Runner) pointed(ctx context.Context, have Entry) (Deployment, error) {
+	if have.Deployment == "" {
+		return Deployment{}, nil
+	}
+	d, err := r.Ledger.Deployment(ctx, have.Deployment)
+	if errors.Is(err, ErrNotFound) || err == nil && !d.State.Serves() {
+		return Deployment{}, nil
+	}
+	if err != nil {
+		return Deployment{}, fmt.Errorf("read the deployment that visitors are on: %w", err)
+	}
+	return d, nil
 }
 
 // unpoint takes an app out of the table of which nothing is live.

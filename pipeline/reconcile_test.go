@@ -1,8 +1,11 @@
 package pipeline_test
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/pipeline/pipelinetest"
@@ -38,6 +41,42 @@ func TestReconcile_PointsAProxyThatForgotAtTheLiveColor(t *testing.T) {
 		}
 		reconcile(t, w)
 		wantServed(t, w, live.ID)
+	})
+}
+
+// afterList is an engine on which something happens right after a deployment's
+// containers were listed.
+type afterList struct {
+	pipeline.Engine
+	happens func()
+}
+
+func (e afterList) List(ctx context.Context, f pipeline.Filter) ([]pipeline.Container, error) {
+	there, err := e.Engine.List(ctx, f)
+	if f.Deployment != "" {
+		e.happens()
+	}
+	return there, err
+}
+
+func TestReconcile_ATargetLostMeanwhileDoesNotComeBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := pipelinetest.New()
+		w.Ledger().SetOverlay("services: {web: {x-swingbridge: {replicas: 2}}}")
+		deploy(t, w, w.Forge().Push("main", nil), pipeline.Push)
+		there := w.Engine().Containers()
+		w.Proxy().Forget(there[0].Owner.AppID, there[0].Edge) // it runs again: there is something to mend
+		runner := w.Runner()
+		runner.Engine = afterList{w.Engine(), func() { w.Proxy().Forget(there[1].Owner.AppID, there[1].Edge) }}
+		if err := runner.Reconcile(t.Context(), w.Ledger().Current); !errors.Is(err, pipeline.ErrConflict) {
+			t.Errorf("reconciled: %v, want a conflict", err)
+		}
+		for _, target := range targetsOf(t, w) {
+			if target.Addr() == there[1].Edge {
+				t.Errorf("visitors are sent to %s, which died", target)
+			}
+		}
 	})
 }
 
