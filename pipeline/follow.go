@@ -4,14 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
 )
 
-// followPause is between two attempts to hear the engine's events.
-const followPause = time.Second
+const (
+	// followPause is between two attempts to hear the engine's events, or to do
+	// what one of them asks for.
+	followPause = time.Second
+	// heedTries is how often that is tried. By then all was looked at anew.
+	heedTries = 15
+)
 
 // KeepReconciled reconciles now, whenever the engine comes back, and at each
 // tick, until ctx ends. Beside it, it heeds what happens to containers at once.
@@ -53,14 +59,20 @@ func (r *Runner) follow(ctx context.Context, current Current, again chan<- struc
 }
 
 func (r *Runner) heedAll(ctx context.Context, events <-chan Event, current Current) {
-	at := map[string]netip.Addr{} // a container that is gone does not tell its address
-	there, err := r.Engine.List(ctx, Filter{})
-	if err != nil && ctx.Err() == nil {
-		r.Logger.Warn("list containers", "error", err)
+	at := r.edges(ctx)
+	failed := map[string]tried{} // by container: what happened to it last is what counts
+	try := func(e Event, n int) {
+		delete(failed, e.Container)
+		err := r.heed(ctx, e, at, current)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		r.Logger.Warn("heed a container event", "kind", e.Kind, "deployment", e.Deployment, "error", err)
+		if n < heedTries {
+			failed[e.Container] = tried{e, n}
+		}
 	}
-	for _, c := range there {
-		at[c.ID] = c.Edge
-	}
+	var again <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -70,15 +82,43 @@ func (r *Runner) heedAll(ctx context.Context, events <-chan Event, current Curre
 				return
 			}
 			r.Logger.Debug("container event", "kind", e.Kind, "service", e.Service, "deployment", e.Deployment)
-			if err := r.heed(ctx, e, at, current); err != nil && ctx.Err() == nil {
-				r.Logger.Warn("heed a container event", "kind", e.Kind, "deployment", e.Deployment, "error", err)
+			if e.Kind == "die" || e.Kind == "destroy" || e.Kind == "start" {
+				try(e, 1)
 			}
+		case <-again:
+			again = nil
+			for _, f := range maps.Clone(failed) {
+				try(f.Event, f.times+1)
+			}
+		}
+		if again == nil && len(failed) > 0 {
+			again = time.After(followPause)
 		}
 	}
 }
 
+// edges are the containers' addresses by their IDs: one that is gone does not
+// tell its address.
+func (r *Runner) edges(ctx context.Context) map[string]netip.Addr {
+	at := map[string]netip.Addr{}
+	there, err := r.Engine.List(ctx, Filter{})
+	if err != nil && ctx.Err() == nil {
+		r.Logger.Warn("list containers", "error", err)
+	}
+	for _, c := range there {
+		at[c.ID] = c.Edge
+	}
+	return at
+}
+
+// tried is an event that could not be heeded yet.
+type tried struct {
+	Event
+	times int
+}
+
 // heed takes a container that ended out of the table before another visitor is
-// sent to it, and brings one of a live color back that was started again.
+// sent to it, and brings one back that was started again.
 func (r *Runner) heed(ctx context.Context, e Event, at map[string]netip.Addr, current Current) error {
 	switch e.Kind {
 	case "die", "destroy":
@@ -93,13 +133,15 @@ func (r *Runner) heed(ctx context.Context, e Event, at map[string]netip.Addr, cu
 			}
 			addr = c.Edge
 		}
+		if addr.IsValid() {
+			if err := r.Targets.Lose(ctx, e.AppID, addr); err != nil {
+				return err
+			}
+		}
 		if e.Kind == "destroy" {
 			delete(at, e.Container)
 		}
-		if !addr.IsValid() {
-			return nil
-		}
-		return r.Targets.Lose(ctx, e.AppID, addr)
+		return nil
 	case "start":
 		c, err := r.Engine.Inspect(ctx, e.Container)
 		if err != nil {
@@ -111,7 +153,7 @@ func (r *Runner) heed(ctx context.Context, e Event, at map[string]netip.Addr, cu
 	return nil
 }
 
-// pointOne makes the proxy's entry of one app equal to its live deployment.
+// pointOne is point for the app of that ID.
 func (r *Runner) pointOne(ctx context.Context, appID string, current Current) error {
 	apps, active, err := current(ctx)
 	if err != nil {

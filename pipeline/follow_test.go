@@ -173,6 +173,85 @@ func TestFollow_AnAppThatRestartsWhileStuckIsReachedAgain(t *testing.T) {
 	})
 }
 
+func TestFollow_WhatTheProxyCouldNotBeToldIsToldAgain(t *testing.T) {
+	t.Parallel()
+	for kind, call := range map[string]string{"die": "proxy.Lose", "destroy": "proxy.Lose", "start": "proxy.Swing"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, func(t *testing.T, w *pipelinetest.World, _ pipeline.Deployment) {
+				follow(t, w)
+				c, want := w.Engine().Containers()[0], 0
+				if kind == "start" {
+					w.Proxy().Forget(c.Owner.AppID, c.Edge)
+					want = 1
+				}
+				back := time.Now().Add(3 * time.Second)
+				w.Fail = func(name string, _ bool) error {
+					if name == call && time.Now().Before(back) {
+						return pipeline.ErrUnreachable
+					}
+					return nil
+				}
+				w.Engine().Tell(c.ID, kind)
+				if kind == "destroy" {
+					if err := w.Engine().Remove(t.Context(), c.ID); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(5 * time.Second) // bubble time, and nothing ticks
+				synctest.Wait()
+				if got := targetsOf(t, w); len(got) != want {
+					t.Errorf("after the proxy came back it has %v, want %d", got, want)
+				}
+			})
+		})
+	}
+}
+
+func TestFollow_ADeathThatCouldNotBeToldIsForgottenWithTheNextStart(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(t *testing.T, w *pipelinetest.World, _ pipeline.Deployment) {
+		follow(t, w)
+		id := w.Engine().Containers()[0].ID
+		w.Fail = func(name string, _ bool) error {
+			if name == "proxy.Lose" {
+				w.Fail = nil
+				return pipeline.ErrUnreachable
+			}
+			return nil
+		}
+		w.Engine().Tell(id, "die")
+		w.Engine().Tell(id, "start")
+		time.Sleep(5 * time.Second) // bubble time
+		synctest.Wait()
+		if got := targetsOf(t, w); len(got) != 1 {
+			t.Errorf("targets: %v", got)
+		}
+	})
+}
+
+func TestFollow_WhatCannotBeToldAtAllIsNotTriedForEver(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(t *testing.T, w *pipelinetest.World, _ pipeline.Deployment) {
+		follow(t, w)
+		w.Fail = func(name string, _ bool) error {
+			if name == "proxy.Lose" {
+				return pipeline.ErrUnreachable
+			}
+			return nil
+		}
+		w.Engine().Tell(w.Engine().Containers()[0].ID, "die")
+		time.Sleep(time.Minute) // bubble time
+		synctest.Wait()
+		before := len(w.Calls())
+		time.Sleep(time.Minute) // bubble time
+		synctest.Wait()
+		if more := w.Calls()[before:]; len(more) != 0 {
+			t.Errorf("still tried: %v", more)
+		}
+	})
+}
+
 func TestRun_ATargetLostDuringTheCutoverIsNoConflict(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
