@@ -17,7 +17,7 @@ import (
 // raw sends bytes to the proxy and returns the connection to read from.
 func raw(t *testing.T, p *Proxy, text string) (net.Conn, *bufio.Reader) {
 	t.Helper()
-	c, err := net.Dial("tcp", p.http.address()) //nolint:noctx // a test's own listener
+	c, err := net.Dial("tcp", p.http.address())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestForward_TrailersReachTheTarget(t *testing.T) {
 // tunnelEnd answers an upgrade and then echoes in capitals.
 func tunnelEnd(t *testing.T) net.Addr {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own listener
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestForward_WhatAVisitorSendsTooEarlyIsKept(t *testing.T) {
 func TestHTTP3_AGetIsSentAgainLikeAnyOther(t *testing.T) {
 	t.Parallel()
 	p := setup(t, withTLS)
-	mute, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own listener
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
