@@ -24,9 +24,16 @@ func (r *Runner) stops(ctx context.Context) bool {
 	}
 }
 
-func byOperator(ctx context.Context) bool {
-	cause := context.Cause(ctx)
-	return errors.Is(cause, ErrCanceled) || errors.Is(cause, ErrRollBack)
+func byOperator(ctx context.Context) bool { return wishIn(context.Cause(ctx)) != nil }
+
+// wishIn is the operator's wish that an error wraps, or nil.
+func wishIn(err error) error {
+	for _, wish := range []error{ErrCanceled, ErrRollBack} {
+		if errors.Is(err, wish) {
+			return wish
+		}
+	}
+	return nil
 }
 
 // steady is a context that an operator's wish does not end, only the server's

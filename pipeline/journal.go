@@ -47,13 +47,27 @@ func (x *run) flush(ctx context.Context) error {
 // not be written: visitors wait for the undo.
 func (x *run) ended(ctx context.Context, end Record, err error) error {
 	werr := x.record(context.WithoutCancel(ctx), end)
+	wish := wishIn(werr)
 	switch {
 	case werr == nil:
 		return err
+	case err == nil && wish != nil:
+		return x.overruled(ctx, end, wish)
 	case err != nil:
 		return errors.Join(err, werr)
 	}
 	return unwritten{werr}
+}
+
+// overruled ends a step that went well, where an operator's wish was written
+// down before its state and has not reached the run's context yet.
+func (x *run) overruled(ctx context.Context, end Record, wish error) error {
+	x.hurryBack(ctx)
+	for i := range end.Steps {
+		end.Steps[i].State, end.Steps[i].Error = StepFailed, wish.Error()
+	}
+	x.say("%v", wish)
+	return x.ended(ctx, Record{Steps: end.Steps}, wish)
 }
 
 // unwritten is what a run did and of which it is not known whether it was

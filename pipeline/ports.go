@@ -225,7 +225,9 @@ type Container struct {
 // returns, and what watches (GitHub, pages, metrics) learns of it from there.
 type Recorder interface {
 	// Record writes all of r in one transaction, or nothing of it. ErrConflict
-	// if the deployment is not in the state that r's move begins at.
+	// if the deployment is not in the state that r's move begins at; ErrCanceled
+	// or ErrRollBack if it is to go from watching to live and an operator was
+	// answered before that its run will end.
 	Record(ctx context.Context, r Record) error
 	// Log opens the deployment's log for appending; secrets are masked in it.
 	Log(ctx context.Context, deployment string, secrets []string) (Log, error)

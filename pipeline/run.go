@@ -93,9 +93,6 @@ func (r *Runner) Run(ctx context.Context, id string) error {
 	if from < 0 {
 		return nil
 	}
-	if x.dep.State == Live {
-		ctx = calm // there is nothing left to cancel
-	}
 	return x.walk(ctx, from)
 }
 
@@ -129,8 +126,13 @@ func (r *Runner) open(ctx context.Context, id string) (*run, error) {
 // walk does the steps from the given one on; where one fails, all done so far
 // are undone in reverse.
 func (x *run) walk(ctx context.Context, from int) error {
+	calm, stop := x.steady(ctx)
+	defer stop()
 	steps := x.steps()
 	for i := from; i < len(steps); {
+		if x.dep.State == Live {
+			ctx = calm // there is nothing left to cancel
+		}
 		group := i + 1
 		for group < len(steps) && steps[group].Beside {
 			group++
@@ -156,8 +158,9 @@ func (x *run) walk(ctx context.Context, from int) error {
 }
 
 // together runs one step, with those beside it. The state that the first one
-// reaches does not wait for the others. Where it fails, the others end. How a
-// step ended is held back where another one begins right after it.
+// reaches does not wait for the others. Where it fails, the others end; an
+// operator ends the first one only, for once it has gone well there is nothing
+// left to cancel. How a step ended is held back where another one begins right after it.
 func (x *run) together(ctx context.Context, group []Step, begun []StepRecord, last bool) error {
 	if len(group) == 1 {
 		x.found = Record{}
@@ -172,14 +175,20 @@ func (x *run) together(ctx context.Context, group []Step, begun []StepRecord, la
 		}
 		return x.ended(ctx, end, err)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	calm, stop := x.steady(ctx)
+	defer stop()
+	beside, cancel := context.WithCancelCause(calm)
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	errs := make([]error, len(group))
 	for i, s := range group {
+		on := beside
+		if i == 0 {
+			on = ctx
+		}
 		wg.Go(func() {
-			end, err := x.take(ctx, s, begun[i])
-			if errs[i] = x.ended(ctx, end, err); errs[i] != nil && i == 0 {
+			end, err := x.take(on, s, begun[i])
+			if errs[i] = x.ended(on, end, err); errs[i] != nil && i == 0 {
 				cancel(errEndsBeside)
 			}
 		})

@@ -139,6 +139,7 @@ func (p *plant) openStore(ctx context.Context) (err error) {
 		},
 		Dequeue:   queue.Remove,
 		Cancel:    queue.CancelIn,
+		Canceled:  queue.CanceledIn,
 		Committed: p.committed,
 		Reports:   func(pipeline.App) []pipeline.ReportTarget { return p.github.Targets() },
 	})

@@ -29,6 +29,7 @@ type Ledger struct {
 	logs        map[string]*bytes.Buffer
 	secrets     map[string][]string // that were to be masked when the log was opened last
 	moves       []pipeline.Move
+	wishes      map[string]error // of operators, by deployment
 }
 
 func newLedger(w *World) *Ledger {
@@ -41,6 +42,7 @@ func newLedger(w *World) *Ledger {
 		deployments: map[string]*pipeline.Deployment{}, releases: map[string]pipeline.Release{},
 		addresses: map[string]netip.Addr{}, next: netip.MustParseAddr("10.201.0.2"),
 		envs: []map[string]string{{}}, logs: map[string]*bytes.Buffer{}, secrets: map[string][]string{},
+		wishes: map[string]error{},
 	}
 }
 
@@ -158,6 +160,14 @@ func (l *Ledger) recorded(r pipeline.Record) error {
 	return nil
 }
 
+// Wish writes down that an operator wants the deployment's run to end, the way
+// a server does before it cancels the run's context.
+func (l *Ledger) Wish(id string, cause error) {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	l.wishes[id] = cause
+}
+
 // Move changes a deployment's state, as a person's decision does.
 func (l *Ledger) Move(ctx context.Context, m pipeline.Move) error {
 	return l.Record(ctx, pipeline.Record{Deployment: m.Deployment, Move: &m})
@@ -167,6 +177,9 @@ func (l *Ledger) moved(m pipeline.Move) error {
 	d, ok := l.deployments[m.Deployment]
 	if !ok || d.State != m.From || !m.From.CanBecome(m.To) {
 		return fmt.Errorf("%s to %s: %w", m.From, m.To, pipeline.ErrConflict)
+	}
+	if wish := l.wishes[d.ID]; wish != nil && m.From == pipeline.Watching && m.To == pipeline.Live {
+		return wish
 	}
 	d.State = m.To
 	if m.Reason != "" {

@@ -49,7 +49,8 @@ type Auditor interface {
 // Jobs reaches the run of a deployment.
 type Jobs interface {
 	// Cancel ends the context of the deployment's run with the cause; false if
-	// it does not run.
+	// it does not run. Once it has returned, one that is watched never becomes
+	// live.
 	Cancel(ctx context.Context, deployment string, cause error) (bool, error)
 }
 

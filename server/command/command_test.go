@@ -24,6 +24,7 @@ type desk struct {
 	envThen     map[string]string // at any earlier version
 	envVersions map[string]int64  // by release
 	lastGood    string            // id; empty: there is none
+	accepted    bool              // what is watched becomes live a moment before its run is told
 }
 
 func (d *desk) AppByName(_ context.Context, name string) (pipeline.App, error) {
@@ -131,6 +132,11 @@ func (d *desk) Cancel(_ context.Context, id string, cause error) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	for i := range d.deployments {
+		if d.deployments[i].ID == id && d.accepted {
+			d.deployments[i].State = pipeline.Live // its run still drains the old color
+		}
+	}
 	if one.State.Ended() || one.State == pipeline.Queued {
 		return false, nil
 	}
@@ -221,6 +227,36 @@ func TestCancel_EndsWhatIsOpenAndRefusesWhatIsOver(t *testing.T) {
 	}
 	if _, err := c.Cancel(t.Context(), ada(), "nobody"); !errors.Is(err, pipeline.ErrNotFound) {
 		t.Errorf("unknown: %v", err)
+	}
+}
+
+func TestCancel_RefusesWhatIsLiveAlsoWhereItBecameSoMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, from := range []pipeline.State{pipeline.Watching, pipeline.Live} {
+		d, c := setup(pipeline.Deployment{ID: "d2", State: from})
+		d.accepted = true
+		if _, err := c.Cancel(t.Context(), ada(), "d2"); !errors.Is(err, pipeline.ErrConflict) {
+			t.Errorf("%s: %v", from, err)
+		}
+		if len(d.audit) != 0 || from == pipeline.Live && len(d.canceled) != 0 {
+			t.Errorf("%s: audit %+v, told %v", from, d.audit, d.canceled)
+		}
+	}
+}
+
+func TestRollback_OfOneAcceptedMeanwhileIsADeployment(t *testing.T) {
+	t.Parallel()
+	d, c := setup(
+		pipeline.Deployment{ID: "d2", State: pipeline.Watching, ReleaseID: "r2"},
+		pipeline.Deployment{ID: "d1", State: pipeline.Retired, ReleaseID: "r1", Commit: "one", LiveAt: time.Now()},
+	)
+	d.accepted, d.lastGood = true, "d1"
+	got, err := c.Rollback(t.Context(), ada(), "shop", "")
+	if err != nil || got.ID != "new" || len(d.queued) != 1 || d.queued[0].ReleaseID != "r1" {
+		t.Errorf("answered %+v, %v, queued %+v", got, err, d.queued)
+	}
+	if len(d.audit) != 1 || d.audit[0].Action != "deployment.rollback" {
+		t.Errorf("audit %+v", d.audit)
 	}
 }
 

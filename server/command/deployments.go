@@ -67,11 +67,23 @@ func (c *Commands) swingBack(ctx context.Context, by pipeline.Actor, a pipeline.
 		return pipeline.Deployment{}, false, err
 	}
 	d := watched[0]
-	told, err := c.o.Jobs.Cancel(ctx, d.ID, pipeline.ErrRollBack)
+	told, err := c.tell(ctx, d.ID, pipeline.ErrRollBack)
 	if err != nil || !told {
 		return pipeline.Deployment{}, false, err
 	}
 	return d, true, c.audit(ctx, by, pipeline.AuditEntry{Action: "deployment.swing_back", App: a.Name, Target: d.ID})
+}
+
+// tell ends the run of a deployment with the cause. False means that nothing
+// comes of it: there is no run, or it was accepted before the run was told, and
+// only tidies up. One that is told while it is watched is never accepted.
+func (c *Commands) tell(ctx context.Context, id string, cause error) (bool, error) {
+	told, err := c.o.Jobs.Cancel(ctx, id, cause)
+	if err != nil || !told {
+		return false, err
+	}
+	d, err := c.o.Deployments.Deployment(ctx, id)
+	return err == nil && d.State != pipeline.Live && d.State != pipeline.Retired, err
 }
 
 // rollbackTarget finds the deployment whose release is to run again.
@@ -97,7 +109,8 @@ func (c *Commands) rollbackTarget(ctx context.Context, a pipeline.App, to string
 }
 
 // Cancel ends a deployment: a queued one at once, a running one after undoing
-// what it did, one that is being watched by swinging back.
+// what it did, one that is being watched by swinging back. ErrConflict where it
+// is over or live: away from a live one leads Rollback.
 func (c *Commands) Cancel(ctx context.Context, by pipeline.Actor, id string) (pipeline.Deployment, error) {
 	d, err := c.o.Deployments.Deployment(ctx, id)
 	if err != nil {
@@ -111,16 +124,17 @@ func (c *Commands) Cancel(ctx context.Context, by pipeline.Actor, id string) (pi
 
 func (c *Commands) cancelOne(ctx context.Context, d pipeline.Deployment) (pipeline.Deployment, error) {
 	done, err := c.o.Deployments.CancelQueued(ctx, d.ID, pipeline.ErrCanceled.Error())
-	if err == nil && !done {
-		done, err = c.o.Jobs.Cancel(ctx, d.ID, pipeline.ErrCanceled)
+	if err == nil && !done && d.State != pipeline.Live {
+		done, err = c.tell(ctx, d.ID, pipeline.ErrCanceled)
 	}
 	if err != nil {
 		return d, fmt.Errorf("cancel %s: %w", d.ID, err)
 	}
-	if !done {
-		return d, fmt.Errorf("%w: deployment %s is %s, there is nothing to cancel", pipeline.ErrConflict, d.ID, d.State)
+	now, err := c.o.Deployments.Deployment(ctx, d.ID)
+	if err == nil && !done {
+		return now, fmt.Errorf("%w: deployment %s is %s, there is nothing to cancel", pipeline.ErrConflict, now.ID, now.State)
 	}
-	return c.o.Deployments.Deployment(ctx, d.ID)
+	return now, err
 }
 
 // Resolve writes a person's decision about a stuck deployment. Traffic and

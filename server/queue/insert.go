@@ -76,6 +76,18 @@ func CancelIn(ctx context.Context, tx *sql.Tx, uniqueKey string, cause error) (b
 	return id != 0, err
 }
 
+// CanceledIn is the text of the cause with which a job that is queued or running
+// was canceled, in the caller's transaction; empty if it was not.
+func CanceledIn(ctx context.Context, tx *sql.Tx, uniqueKey string) (string, error) {
+	var text sql.NullString
+	err := tx.QueryRowContext(ctx, `
+		select cancel from jobs where unique_key = $1 and state in ('queued', 'running')`, uniqueKey).Scan(&text)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("read job %s: %w", uniqueKey, err)
+	}
+	return text.String, nil
+}
+
 // rower is a database or a transaction.
 type rower interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row

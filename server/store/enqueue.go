@@ -238,6 +238,25 @@ func (s *Store) dequeue(ctx context.Context, t *tx, deployment string) error {
 	return nil
 }
 
+// notCanceled is the cause with which the job of a deployment was canceled.
+// Whoever did that was answered that it will end: what its run has not heard
+// of yet is decided by the order of the transactions.
+func (s *Store) notCanceled(ctx context.Context, t *tx, deployment string) error {
+	if s.o.Canceled == nil {
+		return nil
+	}
+	text, err := s.o.Canceled(ctx, t.Tx, deployment)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look for a cancel: %w", err)
+	case text == "":
+		return nil
+	case text == pipeline.ErrRollBack.Error():
+		return pipeline.ErrRollBack
+	}
+	return pipeline.ErrCanceled
+}
+
 func (s *Store) cancel(ctx context.Context, t *tx, deployment string, cause error) (bool, error) {
 	if s.o.Cancel == nil {
 		return false, nil

@@ -11,7 +11,9 @@ import (
 // Move changes a deployment's state together with all that follows from it:
 // times, the deployment that retires, the outbox, queued jobs. ErrConflict if
 // the deployment is not in m.From, or another one of the app is live and does
-// not retire; ErrInvalid if m.To never follows m.From.
+// not retire; ErrInvalid if m.To never follows m.From; ErrCanceled or
+// ErrRollBack if one that is watched is to become live and its run was told to
+// end before.
 func (s *Store) Move(ctx context.Context, m pipeline.Move) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error { return s.move(ctx, t, m) })
 	if err != nil {
@@ -62,6 +64,11 @@ func (s *Store) move(ctx context.Context, t *tx, m pipeline.Move) error {
 	}
 	if m.At.IsZero() {
 		m.At = s.now()
+	}
+	if m.From == pipeline.Watching && m.To == pipeline.Live {
+		if err := s.notCanceled(ctx, t, m.Deployment); err != nil {
+			return err
+		}
 	}
 	if m.Retire != "" {
 		if err := s.retire(ctx, t, m); err != nil {

@@ -36,6 +36,9 @@ type Options struct {
 	// Cancel ends the job of a deployment with the cause, in the transaction of
 	// the delivery that asks for it; false if it has none.
 	Cancel func(ctx context.Context, tx *sql.Tx, deploymentID string, cause error) (bool, error)
+	// Canceled is the text of the cause with which the job of a deployment was
+	// canceled; empty if it was not. Nil: none ever is.
+	Canceled func(ctx context.Context, tx *sql.Tx, deploymentID string) (string, error)
 	// Committed is told, after the commit, of each thing that a transaction
 	// changed. It must not block.
 	Committed func(Change)

@@ -55,8 +55,15 @@ func cancelIn(t *testing.T, w *world) {
 	cancel := func(key string, cause error, want bool, end error) {
 		t.Helper()
 		err := w.tx(t, func(tx *sql.Tx) error {
+			if text, err := queue.CanceledIn(t.Context(), tx, key); text != "" || err != nil {
+				t.Errorf("%s was canceled before: %q, %v", key, text, err)
+			}
 			if told, err := queue.CancelIn(t.Context(), tx, key, cause); told != want || err != nil {
 				t.Errorf("cancel %s: %v %v", key, told, err)
+			}
+			written := map[bool]string{true: cause.Error()}[want]
+			if text, err := queue.CanceledIn(t.Context(), tx, key); text != written || err != nil {
+				t.Errorf("%s was canceled with %q, %v, want %q", key, text, err, written)
 			}
 			return end
 		})

@@ -157,6 +157,14 @@ func testDeliver(t *testing.T, open Open) {
 			t.Errorf("announced %+v, want %+v at last", got, want)
 		}
 		wantAudit(t, w, "deployment.swing_back "+watched.ID)
+		refused := pipeline.Record{
+			Deployment: watched.ID, Steps: []pipeline.StepRecord{{Name: "guard", State: pipeline.StepDone}},
+			Move: &pipeline.Move{Deployment: watched.ID, From: pipeline.Watching, To: pipeline.Live},
+		}
+		wantErr(t, w.Record(t.Context(), refused), pipeline.ErrRollBack)
+		if got := w.Get(t, watched.ID); got.State != pipeline.Watching || len(got.Steps) > 0 {
+			t.Errorf("told to swing back, and it is %s with %+v", got.State, got.Steps)
+		}
 		watched.ID = "without a job"
 		d.ID = "g2"
 		_, err = w.Deliver(t.Context(), d, swing(d))

@@ -103,6 +103,13 @@ func (w *World) Options() store.Options {
 			n, err := r.RowsAffected()
 			return n > 0, err
 		},
+		Canceled: func(ctx context.Context, tx *sql.Tx, id string) (text string, err error) {
+			err = tx.QueryRowContext(ctx, `select value from settings where key = $1 and value <> 'yes'`, "job."+id).Scan(&text)
+			if errors.Is(err, sql.ErrNoRows) {
+				return "", nil
+			}
+			return text, err
+		},
 		Committed: func(c store.Change) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
