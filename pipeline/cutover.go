@@ -36,7 +36,7 @@ func (x *run) cutOver(ctx context.Context) (string, error) {
 }
 
 func (x *run) swingAndProve(ctx context.Context, entry Entry) (Swung, error) {
-	x.before = x.readBaseline(ctx)
+	x.before = x.readBaseline(ctx, x.Now())
 	swung, err := x.swing(ctx, entry)
 	if err != nil {
 		return Swung{}, err

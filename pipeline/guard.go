@@ -11,6 +11,9 @@ import (
 const (
 	// guardPause is how often containers are looked at besides their events.
 	guardPause = time.Second
+	// leastGuard is how long the new color is watched even if its time has
+	// passed, as it may while the server is away: enough to ask it asksBad times.
+	leastGuard = 5 * time.Second
 	// hurryBudget bounds the swing back at once; the undo has its own.
 	hurryBudget = 5 * time.Second
 )
@@ -27,7 +30,8 @@ func (f fallen) Error() string { return f.why }
 // restarts or turns unhealthy, answers that are worse than before, or none.
 // Any of it swings visitors back at once, before anything else is done.
 func (x *run) guard(ctx context.Context) (string, error) {
-	end := time.NewTimer(max(x.rel.Stack.Guard-x.Now().Sub(x.cutAt), 0))
+	whole := x.rel.Stack.Guard
+	end := time.NewTimer(max(whole-x.Now().Sub(x.cutAt), min(whole, leastGuard)))
 	defer end.Stop()
 	watch, stop := context.WithCancel(ctx)
 	verdicts := make(chan error, 3)
@@ -50,10 +54,18 @@ func (x *run) guard(ctx context.Context) (string, error) {
 		return "", x.fall(ctx, err)
 	case <-end.C:
 	}
-	if err := x.well(ctx); err != nil {
+	if err := x.lastLook(ctx); err != nil {
 		return "", x.fall(ctx, err)
 	}
-	return fmt.Sprintf("well for %s%s", x.rel.Stack.Guard, x.visited(ctx)), nil
+	return fmt.Sprintf("well for %s%s", whole, x.visited(ctx)), nil
+}
+
+// lastLook is taken right before the new color is accepted.
+func (x *run) lastLook(ctx context.Context) error {
+	if err := x.well(ctx); err != nil || x.rel.Stack.Guard == 0 {
+		return err
+	}
+	return x.judge(ctx, newRuler(x.rel.Stack.GuardLimits, x.before))
 }
 
 // fall swings visitors back, and then gathers what tells why.

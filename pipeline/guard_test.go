@@ -249,40 +249,124 @@ func TestGuard_AProxyThatDoesNotTellSwingsNobodyBack(t *testing.T) {
 	})
 }
 
-// What was before the cutover is forgotten then: only a release that fails more
-// often than not is swung back.
-func TestGuard_AfterARestartOnlyWhatIsBeyondDoubtCounts(t *testing.T) {
+// The proxy forgets what was before the cutover after a minute: then only a
+// release that fails more often than not is swung back, also where the guard's
+// time has passed.
+func TestGuard_AfterARestartVisitsAreJudgedByWhatIsRemembered(t *testing.T) {
 	t.Parallel()
-	for bad, want := range map[int]pipeline.State{3: pipeline.Live, 8: pipeline.RolledBack} {
-		t.Run(fmt.Sprint(bad), func(t *testing.T) {
+	for name, c := range map[string]struct {
+		bad  int
+		away time.Duration
+		want pipeline.State
+	}{
+		"some errors more":             {bad: 3, want: pipeline.RolledBack},
+		"some errors, long after":      {bad: 3, away: 2 * time.Minute, want: pipeline.Live},
+		"mostly errors, long after":    {bad: 8, away: 2 * time.Minute, want: pipeline.RolledBack},
+		"some errors more, guard over": {bad: 3, away: 20 * time.Second, want: pipeline.RolledBack},
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
-				d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
-				restarted := make(chan struct{})
+			inWorld(t, func(t *testing.T, w *pipelinetest.World, _ pipeline.Deployment) {
+				sha, gone := w.Forge().Push("main", nil), make(chan struct{})
 				traffic(t, w, func(to string, _ time.Duration) pipeline.Visits {
 					select {
-					case <-restarted:
-						if to == d.ID {
-							return share(bad)
+					case <-gone:
+						if to == w.Ledger().All()[1].ID {
+							return share(c.bad)
 						}
 					default:
 					}
 					return share(0)
 				})
-				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-				defer cancel()
-				if err := w.Run(ctx, d.ID); !errors.Is(err, pipeline.ErrInterrupted) {
-					t.Fatalf("run: %v", err)
-				}
-				wantState(t, w, d.ID, pipeline.Watching)
-				close(restarted)
+				time.Sleep(time.Minute) // bubble time
+				d := interruptGuard(t, w, sha)
+				close(gone)
+				time.Sleep(c.away) // bubble time
 				if err := w.Run(t.Context(), d.ID); err != nil {
 					t.Fatal(err)
 				}
-				wantState(t, w, d.ID, want)
+				wantState(t, w, d.ID, c.want)
 			})
 		})
 	}
+}
+
+// interruptGuard deploys a commit until the server stops under its guard.
+func interruptGuard(t *testing.T, w *pipelinetest.World, sha string) pipeline.Deployment {
+	t.Helper()
+	d := w.Ledger().Queue(sha, pipeline.Push)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := w.Run(ctx, d.ID); !errors.Is(err, pipeline.ErrInterrupted) {
+		t.Fatalf("run: %v", err)
+	}
+	return wantState(t, w, d.ID, pipeline.Watching)
+}
+
+func TestGuard_WhoseTimePassedDuringARestartStillAsksAQuietApp(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
+		d := interruptGuard(t, w, w.Forge().Push("main", nil))
+		w.Proxy().AnswerAsks(errors.New("GET shop.example.org/: 500 Internal Server Error"))
+		time.Sleep(2 * time.Minute) // bubble time
+		if err := w.Run(t.Context(), d.ID); err != nil {
+			t.Fatal(err)
+		}
+		wantState(t, w, d.ID, pipeline.RolledBack)
+		wantServed(t, w, old.ID)
+	})
+}
+
+func TestGuard_ThatIsOffJudgesNothingAfterARestartEither(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(t *testing.T, w *pipelinetest.World, _ pipeline.Deployment) {
+		w.Ledger().SetOverlay("x-swingbridge: {guard: 0s}")
+		d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
+		traffic(t, w, func(string, time.Duration) pipeline.Visits { return share(8) })
+		w.Fail = func(call string, after bool) error {
+			if after && strings.HasSuffix(call, "to watching") {
+				return pipelinetest.ErrKilled
+			}
+			return nil
+		}
+		if err := w.Run(t.Context(), d.ID); err == nil {
+			t.Fatal("it was not killed")
+		}
+		time.Sleep(2 * time.Minute) // bubble time
+		startAgain(t, w)
+		wantState(t, w, d.ID, pipeline.Live)
+	})
+}
+
+func TestGuard_AVerdictStandsAfterAnInterruption(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
+		w.Fail = func(call string, _ bool) error {
+			if call == "proxy.Swing" && w.Proxy().Serving(w.Ledger().App().ID) != old.ID {
+				return pipeline.ErrUnreachable // there is no way back
+			}
+			return nil
+		}
+		d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
+		traffic(t, w, func(to string, on time.Duration) pipeline.Visits {
+			if to == d.ID && on > 2*time.Second && on < 4*time.Second {
+				return share(10)
+			}
+			return share(0)
+		})
+		if err := w.Run(t.Context(), d.ID); !errors.Is(err, pipeline.ErrUnreachable) {
+			t.Errorf("run: %v", err)
+		}
+		wantState(t, w, d.ID, pipeline.Watching)
+		w.Fail = nil
+		if err := w.Run(t.Context(), d.ID); err != nil {
+			t.Fatal(err)
+		}
+		d = wantSwungBack(t, w, d, old, 10*time.Minute)
+		if !strings.Contains(d.Reason, "5xx or no answer: ") {
+			t.Errorf("reason: %s", d.Reason)
+		}
+	})
 }
 
 func TestGuard_DialErrorsAreLookedIntoAtOnce(t *testing.T) {

@@ -50,13 +50,13 @@ type baseline struct {
 	known bool
 }
 
-// readBaseline is asked right before the cutover.
-func (x *run) readBaseline(ctx context.Context) baseline {
+// readBaseline is asked right before the cutover, or after an interruption for
+// the time before it, as far as the proxy remembers.
+func (x *run) readBaseline(ctx context.Context, cut time.Time) baseline {
 	if x.live.ID == "" || x.live.ID == x.dep.ID {
 		return baseline{}
 	}
-	now := x.Now()
-	v, err := x.Gauge.Visits(ctx, x.live.ID, now.Add(-gaugeMemory), now)
+	v, err := x.Gauge.Visits(ctx, x.live.ID, cut.Add(-gaugeMemory), cut)
 	return baseline{Visits: v, known: err == nil}
 }
 

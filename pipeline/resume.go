@@ -42,12 +42,15 @@ func (x *run) resume(ctx context.Context) (int, error) {
 	return x.index("drain"), nil
 }
 
+// serverEnded is written of steps that were running when the server ended.
+const serverEnded = "interrupted: the server ended"
+
 // closeSteps ends the steps that an interruption left open in the journal.
 func (x *run) closeSteps(ctx context.Context) error {
 	var open Record
 	for _, s := range x.dep.Steps {
 		if s.EndedAt.IsZero() {
-			s.State, s.Error, s.EndedAt = StepFailed, "interrupted: the server ended", x.Now()
+			s.State, s.Error, s.EndedAt = StepFailed, serverEnded, x.Now()
 			open.Steps = append(open.Steps, s)
 		}
 	}
@@ -129,15 +132,30 @@ func (x *run) resumeGuard(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if e.Deployment == x.dep.ID {
-		x.entered = e
+	verdict := x.verdict()
+	if e.Deployment == x.dep.ID && verdict == nil {
+		x.entered, x.before = e, x.readBaseline(ctx, x.cutAt)
 		for i := range x.containers {
 			x.containers[i].Restarts = 0 // none until the cutover: what there were since, the guard has missed
 		}
 		return x.index("guard"), nil
 	}
+	if verdict == nil {
+		verdict = errors.New("visitors had been swung back when the server was interrupted")
+	}
 	steps := x.steps()
-	return -1, x.end(ctx, steps[:x.index("guard")], errors.New("visitors had been swung back when the server was interrupted"))
+	return -1, x.end(ctx, steps[:x.index("guard")], verdict)
+}
+
+// verdict is what the guard had found before an interruption, nil if nothing.
+// It stands, however well the new color looks by now.
+func (x *run) verdict() error {
+	for _, s := range x.dep.Steps {
+		if s.Name == "guard" && s.Attempt == x.dep.Attempt && s.State == StepFailed && s.Error != serverEnded {
+			return errors.New(s.Error)
+		}
+	}
+	return nil
 }
 
 // askProxy returns the app's entry, the zero Entry if it has none, waiting for

@@ -210,8 +210,9 @@ func (p *Proxy) Visits(ctx context.Context, deployment string, from, to time.Tim
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	var out pipeline.Visits
+	forgotten := time.Now().Add(-time.Minute)
 	for _, v := range p.visits[deployment] {
-		if v.at.Before(from.Truncate(time.Second)) || v.at.After(to) {
+		if v.at.Before(forgotten) || v.at.Before(from.Truncate(time.Second)) || v.at.After(to) {
 			continue
 		}
 		out.P50, out.P95 = max(out.P50, v.P50), max(out.P95, v.P95) // of whole seconds, as the proxy tells them
