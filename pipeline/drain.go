@@ -10,6 +10,7 @@ import (
 
 const (
 	drainPause   = 20 * time.Millisecond
+	leavingPause = 250 * time.Millisecond
 	drainDefault = 30 * time.Second
 	// streamsWithin is the most of a drain's end over which streams are closed.
 	streamsWithin = 10 * time.Second
@@ -19,25 +20,45 @@ const (
 // until the limit counted from the cutover. In-flight requests are counted by
 // the proxy, so this is seen, not slept.
 func (x *run) drain(ctx context.Context) (string, error) {
-	leaving, err := x.leaving(ctx)
+	leaving, err := x.insistLeaving(ctx)
 	if err != nil {
 		return "", err
 	}
 	if len(leaving) == 0 {
 		return "", Skip("no other color runs")
 	}
-	longest := time.Duration(0)
-	for _, id := range leaving {
-		longest = max(longest, x.drainOf(ctx, id))
-	}
+	longest := x.longestDrain(ctx, leaving)
 	open, err := x.waitDrained(ctx, leaving, x.cutAt.Add(longest), longest)
 	if err != nil {
 		return "", err
 	}
+	x.drained = leaving
 	if open > 0 {
 		return fmt.Sprintf("%d request(s) still open at the limit of %s", open, longest), nil
 	}
 	return "nothing open on " + string(x.dep.Color.Other()), nil
+}
+
+// insistLeaving asks who is left until that is known, or until the limit: not
+// to know is no reason to cut what visitors have open.
+func (x *run) insistLeaving(ctx context.Context) ([]string, error) {
+	limit := x.cutAt.Add(drainLimit(x.liveRel))
+	for {
+		leaving, err := x.leaving(ctx)
+		if err == nil || ctx.Err() != nil || !x.Now().Before(limit) {
+			return leaving, err
+		}
+		if over := sleep(ctx, leavingPause); over != nil {
+			return nil, errors.Join(over, err)
+		}
+	}
+}
+
+func (x *run) longestDrain(ctx context.Context, deployments []string) (longest time.Duration) {
+	for _, id := range deployments {
+		longest = max(longest, x.drainOf(ctx, id))
+	}
+	return longest
 }
 
 // drainOf is what the deployment's own release allows: after an interruption

@@ -196,6 +196,83 @@ func TestRun_OneFailedCountDoesNotEndTheDrain(t *testing.T) {
 	})
 }
 
+func TestRun_AnEngineThatFailsAsTheDrainBeginsCutsNoRequest(t *testing.T) {
+	t.Parallel()
+	for name, failing := range map[string]time.Duration{"once": time.Nanosecond, "for long": 20 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
+				w.Proxy().SetInflight(old.ID, 7)
+				time.AfterFunc(25*time.Second, func() { w.Proxy().SetInflight(old.ID, 0) })
+				d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
+				var from, stopped time.Time
+				begun, watching := time.Now(), false
+				w.Fail = func(call string, after bool) error {
+					switch {
+					case strings.HasSuffix(call, "to watching"):
+						watching = true
+					case call == "engine.Stop" && !after:
+						stopped = time.Now()
+					case call == "engine.List" && watching:
+						if from.IsZero() {
+							from = time.Now()
+						}
+						if time.Since(from) < failing {
+							return errors.New("500 Internal Server Error")
+						}
+					}
+					return nil
+				}
+				if err := w.Run(t.Context(), d.ID); err != nil {
+					t.Fatal(err)
+				}
+				wantState(t, w, d.ID, pipeline.Live)
+				if from.IsZero() || stopped.Sub(begun) < 25*time.Second {
+					t.Errorf("the old color was stopped after %s with requests open on it\n%s", stopped.Sub(begun), w.Ledger().LogText(d.ID))
+				}
+				wantServed(t, w, d.ID)
+			})
+		})
+	}
+}
+
+// While the engine fails, the drain knows of no other limit than the 30 s of the
+// version that it was taken up with.
+func TestRun_WhatStopsTheOldColorWaitsForItsLimitWhateverBecameOfTheDrain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := pipelinetest.New()
+		w.Ledger().SetOverlay("services:\n  web:\n    x-swingbridge: {drain: 2m}\n")
+		old := deploy(t, w, w.Forge().Push("main", nil), pipeline.Push)
+		w.Ledger().SetOverlay("")
+		w.Proxy().SetInflight(old.ID, 3)
+		begun, d := time.Now(), w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		if err := w.Run(ctx, d.ID); !errors.Is(err, pipeline.ErrInterrupted) {
+			t.Fatalf("run: %v", err)
+		}
+		wantState(t, w, d.ID, pipeline.Live)
+		failing := false
+		w.Fail = func(call string, _ bool) error {
+			if strings.HasPrefix(call, "ledger.Record") {
+				failing = strings.HasSuffix(call, "drain running")
+			}
+			if call == "engine.List" && failing {
+				return errors.New("500 Internal Server Error")
+			}
+			return nil
+		}
+		if err := w.Run(t.Context(), d.ID); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took < 2*time.Minute {
+			t.Errorf("the old color asks for 2 m and was stopped after %s", took)
+		}
+		wantServed(t, w, d.ID)
+	})
+}
+
 func TestRun_TheOldColorIsDrainedByItsOwnReleasesLimitAfterARestart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

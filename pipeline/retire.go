@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -24,6 +26,9 @@ func (x *run) stopOld(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
+	if err := x.awaitRest(ctx, slices.Sorted(maps.Keys(over))); err != nil {
+		return "", err
+	}
 	if err := x.stopAll(ctx, old); err != nil {
 		return "", err
 	}
@@ -36,6 +41,19 @@ func (x *run) stopOld(ctx context.Context) (string, error) {
 		return "", Skip("no other color runs")
 	}
 	return fmt.Sprintf("%d container(s) stopped and removed", len(old)), nil
+}
+
+// awaitRest waits for what is open on those that the drain has not seen to their
+// end, because it failed or did not know of them, up to their limit.
+func (x *run) awaitRest(ctx context.Context, deployments []string) error {
+	rest := slices.DeleteFunc(deployments, func(id string) bool { return slices.Contains(x.drained, id) })
+	longest := x.longestDrain(ctx, rest)
+	_, err := x.waitDrained(ctx, rest, x.cutAt.Add(longest), longest)
+	if err != nil && ctx.Err() == nil {
+		x.say("  warning: %v", err) // the limit is over
+		return nil
+	}
+	return err
 }
 
 // stopAll stops them beside each other: each has its grace.

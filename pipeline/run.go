@@ -64,6 +64,8 @@ type run struct {
 	before     baseline              // what visitors got before it
 	back       atomic.Pointer[Entry] // where they can return to at once; nil if that is not known to run
 
+	drained []string // deployments that the drain has seen to their end
+
 	found Record // what the step that runs found out, to be written with its end
 	held  Record // what is to be written with the beginning of the next step
 }
