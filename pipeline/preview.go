@@ -24,11 +24,10 @@ func (x *run) showPreview(ctx context.Context) error {
 	}
 	shown := false
 	err = x.amend(ctx, x.app.ID, func(have *Entry) bool {
-		if have.Deployment != x.live.ID || shown {
-			return false
+		if shown = have.Deployment == x.live.ID; shown {
+			have.Preview = previewOf(x.dep, x.rel, e)
 		}
-		have.Preview, shown = previewOf(x.dep, x.rel, e), true
-		return true
+		return shown
 	})
 	switch {
 	case ctx.Err() != nil:

@@ -167,6 +167,33 @@ func TestRun_AFirstDeploymentHasNoPreviewAndSaysSo(t *testing.T) {
 	})
 }
 
+func TestRun_APreviewIsShownWhereTheProxyChangedTheEntryMeanwhile(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
+		w.Ledger().SetOverlay(withPreview)
+		d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
+		swings, seen := 0, ""
+		w.Fail = func(call string, after bool) error {
+			if call == "proxy.Swing" && !after {
+				if swings++; swings == 1 { // the preview's
+					return pipeline.ErrConflict
+				}
+			}
+			if e, err := w.Proxy().Peek(w.Ledger().App().ID); call == "ledger.Record probe done, cut over running, to cutting_over" && err == nil && e.Preview != nil {
+				seen = e.Preview.Deployment
+			}
+			return nil
+		}
+		if err := w.Run(t.Context(), d.ID); err != nil {
+			t.Fatal(err)
+		}
+		wantState(t, w, d.ID, pipeline.Live)
+		if seen != d.ID {
+			t.Errorf("before the cutover the preview was of %q, want %s\n%s", seen, d.ID, w.Ledger().LogText(d.ID))
+		}
+	})
+}
+
 func TestReconcile_TakesAPreviewOfNothingAwayAndLeavesOneThatRuns(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(t *testing.T, w *pipelinetest.World, live pipeline.Deployment) {
