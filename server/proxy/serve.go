@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -87,7 +86,6 @@ func (v *visit) warn(t *target) {
 // unanswered makes the page for a request that no target answered.
 func (v *visit) unanswered(ctx context.Context, err error) *page {
 	var lost *refusedError
-	var late net.Error
 	switch {
 	case errors.As(err, &lost):
 		return lost.page
@@ -98,7 +96,7 @@ func (v *visit) unanswered(ctx context.Context, err error) *page {
 	}
 	v.proxy.log.Debug("request without an answer", "host", v.host, "app", v.route.entry.App,
 		"deployment", v.route.traffic.deployment, "error", err)
-	if errors.As(err, &late) && late.Timeout() {
+	if timedOut(err) {
 		return noAnswer(v.host, http.StatusGatewayTimeout)
 	}
 	return noAnswer(v.host, http.StatusBadGateway)

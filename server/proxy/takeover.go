@@ -52,7 +52,7 @@ func TakeOver(ctx context.Context, socket string, o Options) (*Proxy, error) {
 				return nil, alone
 			}
 			err = fmt.Errorf("%w; it has no control socket at %s: a serve with its data plane in process cannot be taken over", alone, socket)
-		} else if ctx.Err() != nil && why != nil {
+		} else if why != nil && (ctx.Err() != nil || timedOut(err)) {
 			err = why // that the time is up says less than what came before
 		} else if !errors.Is(err, errNotNow) {
 			return nil, err
@@ -66,6 +66,13 @@ func TakeOver(ctx context.Context, socket string, o Options) (*Proxy, error) {
 			return nil, fmt.Errorf("take over: %w", err)
 		}
 	}
+}
+
+// timedOut reports whether the time was up, which a connection may say before
+// the context does.
+func timedOut(err error) bool {
+	var late net.Error
+	return errors.As(err, &late) && late.Timeout()
 }
 
 // approach asks the running proxy for what it has.
