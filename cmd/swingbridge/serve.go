@@ -35,7 +35,8 @@ const settingsHelp = `Settings (environment; a secret also as NAME_FILE):
   SWINGBRIDGE_GITHUB_API_URL       REST base (https://api.github.com/)
   SWINGBRIDGE_GITHUB_CLONE_URL     base of clone addresses (https://github.com/)
   SWINGBRIDGE_SUBNETS              range for our networks (10.201.0.0/16)
-  DOCKER_HOST, DOCKER_CERT_PATH, DOCKER_TLS_VERIFY`
+  DOCKER_HOST, DOCKER_CERT_PATH, DOCKER_TLS_VERIFY
+  NOTIFY_SOCKET                    set by systemd: where proxy says that it serves`
 
 func (p *program) serve() *cobra.Command {
 	return &cobra.Command{
