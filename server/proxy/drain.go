@@ -41,6 +41,11 @@ func (p *Proxy) drain(e *engine) {
 	if err := p.waitClosed(p.o.Grace - p.o.Now().Sub(begin)); err != nil {
 		p.log.Warn("closing connections that are open at the end of the drain", "connections", p.conns.count())
 	}
+	if p.quic != nil {
+		// The end of an answer may still be in QUIC's buffers, of which nothing
+		// tells: stopping now would leave its visitor waiting for it.
+		time.Sleep(settle)
+	}
 	e.stop()
 	if err := p.waitClosed(farewell); err != nil {
 		if err := p.conns.closeAll(); err != nil {
