@@ -33,7 +33,7 @@ type visit struct {
 	trial  bool    // the target was left out and has this request on trial
 	tried  []*target
 	paused bool      // all targets were tried once
-	resent bool      // sent again after it may have reached a target
+	resent int       // times that it was sent again after it may have reached a target
 	waits  time.Time // since when, zero if it did not have to
 
 	upload *upload // the request's body, nil without one

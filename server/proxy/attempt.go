@@ -20,6 +20,11 @@ const (
 	// told at once.
 	downPatience = 2 * time.Second
 
+	// resends is how often a request is sent again that may have reached a
+	// target: a replica that dies takes several kept connections with it, and
+	// the table may change in between.
+	resends = 3
+
 	firstPause   = 20 * time.Millisecond
 	longestPause = 250 * time.Millisecond
 )
@@ -89,8 +94,8 @@ func (v *visit) choose(again bool) {
 }
 
 // failed notes an attempt without an answer, and reports whether there may be
-// another one: always if nothing was sent, once if sending it twice does no
-// harm (RFC 9110, 9.2.2).
+// another one: always if nothing was sent, a few times if sending it twice does
+// no harm (RFC 9110, 9.2.2).
 func (v *visit) failed(ctx context.Context, err error, again bool) bool {
 	t := v.target
 	v.leaveTarget()
@@ -112,9 +117,8 @@ func (v *visit) failed(ctx context.Context, err error, again bool) bool {
 	if unsent {
 		return true
 	}
-	again = again && !v.resent
-	v.resent = true
-	return again
+	v.resent++
+	return again && v.resent <= resends
 }
 
 // exhausted reports whether every target of the route was tried.
