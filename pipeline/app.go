@@ -25,6 +25,7 @@ type App struct {
 
 	Redirects []stack.Redirect // hosts that only send their visitors elsewhere
 	Mode      Mode             // what an operator set; see Mode.At for whether it has ended
+	Allow     []string         // permissions beyond the container, in the words of stack.Permission
 
 	CreatedAt time.Time
 	UpdatedAt time.Time

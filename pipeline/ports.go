@@ -64,6 +64,9 @@ type Owner struct {
 	Deployment string
 	Commit     string
 	Repo       string // owner/name, for the image's source label
+	// Role is the service's. Of a kept service's container Color, Deployment and
+	// Commit are empty: it outlives them.
+	Role stack.Role
 }
 
 // Images builds and keeps images.
@@ -103,6 +106,14 @@ type Containers interface {
 	List(ctx context.Context, f Filter) ([]Container, error)
 	// SetRestart sets the restart policy: always while live, no otherwise.
 	SetRestart(ctx context.Context, id string, always bool) error
+	// SetPolicy sets a restart policy in Compose's words: "no", "always",
+	// "unless-stopped", "on-failure:3".
+	SetPolicy(ctx context.Context, id, policy string) error
+	// Signal sends the container's own stop signal and does not wait.
+	Signal(ctx context.Context, id string) error
+	// Wait returns the container once it does not run any more. ErrNotFound if
+	// it is gone.
+	Wait(ctx context.Context, id string) (Container, error)
 	// Stop sends the container's own signal and waits its grace. Gone is well.
 	Stop(ctx context.Context, id string) error
 	// Remove ends a container whatever its state. Gone is well. Volumes stay.
@@ -155,6 +166,10 @@ type Networks interface {
 	Subnets(ctx context.Context) (map[string][]netip.Prefix, error)
 	// RemoveNetwork removes a network of ours. Gone is well.
 	RemoveNetwork(ctx context.Context, name string) error
+	// Join puts a container on a further network. There already is well.
+	Join(ctx context.Context, id string, l Link) error
+	// Leave takes it off again. Not there is well.
+	Leave(ctx context.Context, id, network string) error
 }
 
 // Network is one network to be made.
@@ -166,6 +181,7 @@ type Network struct {
 	Gateway  netip.Addr
 	Range    netip.Prefix // for addresses the engine chooses
 	Isolated bool         // internal, no traffic between containers: the edge
+	Internal bool         // no way out of it
 }
 
 // Engine is the container engine as a whole.
@@ -183,9 +199,26 @@ type ContainerOrder struct {
 	Image   string // image ID
 	Service stack.Service
 	Volumes []stack.Volume
-	Edge    Attachment // network where the proxy reaches it
-	App     string     // the app's own network, with the service's name as alias
+	Edge    Attachment // network where the proxy reaches it; zero: it does not
+	Links   []Link     // further networks, joined before the start
 	Replica int        // counted from 0
+	// Fingerprint identifies what a kept container was made of, see
+	// Container.Fingerprint; empty for all others.
+	Fingerprint string
+	// Purpose makes a container that is not the service's own, "release" for the
+	// release command; part of its name.
+	Purpose string
+	// Carry are anonymous volumes of the container that this one replaces: path
+	// to the engine's name of the volume.
+	Carry map[string]string
+	// Allowed are the permissions that the operator gave the app.
+	Allowed []string
+}
+
+// Link is a place on a network, under some names.
+type Link struct {
+	Network string
+	Aliases []string
 }
 
 // Attachment is a place on a network.
@@ -215,10 +248,16 @@ type Container struct {
 	ExitCode  int
 	OOM       bool
 	Restarts  int
-	Error     string // the engine's own words
-	Always    bool   // restart policy is always
-	StartedAt time.Time
-	EndedAt   time.Time
+	Purpose   string            // as in its order
+	Policy    string            // restart policy, in Compose's words
+	Networks  []string          // sorted
+	Anonymous map[string]string // path to the engine's name of an anonymous volume
+	// Fingerprint is that of the order it was made of.
+	Fingerprint string
+	Error       string // the engine's own words
+	Always      bool   // restart policy is always
+	StartedAt   time.Time
+	EndedAt     time.Time
 }
 
 // Recorder is told what a run does. What was told is durable when a method
@@ -291,10 +330,32 @@ type Addresses interface {
 	// Release frees the addresses of a deployment whose containers are gone and
 	// which no table names.
 	ReleaseAddresses(ctx context.Context, deployment string) error
-	// AppSubnet returns the subnet of the app's own network: the one it has,
-	// unless that overlaps used, else one that does not. used is what others
-	// than this network have now.
-	AppSubnet(ctx context.Context, appID string, used []netip.Prefix) (netip.Prefix, error)
+	// AppSubnet returns the subnet of one of the app's networks: the one it has,
+	// unless that overlaps used, else one that does not. key is the network's
+	// within the app, see Runner.AppNetwork; used is what others than this
+	// network have now.
+	AppSubnet(ctx context.Context, appID, key string, used []netip.Prefix) (netip.Prefix, error)
+}
+
+// Folders keeps on the host what binds name.
+type Folders interface {
+	// Data makes the folder of a data bind, if it is not there, and returns its
+	// path on the host: the same one for each deployment of the app.
+	Data(ctx context.Context, appID, path string) (string, error)
+	// Place writes a file or folder of the commit and returns its path on the
+	// host. The same content has the same path; what is there is left as it is.
+	Place(ctx context.Context, appID string, tree Tree, path string) (string, error)
+	// PrunePlaced removes what Place wrote for the app, but for the paths to keep.
+	PrunePlaced(ctx context.Context, appID string, keep []string) (int, error)
+}
+
+// Commands remembers release commands.
+type Commands interface {
+	// CommandDone reports whether the command of a release of this fingerprint
+	// has ended well before.
+	CommandDone(ctx context.Context, appID, fingerprint string) (bool, error)
+	// SetCommandDone writes that it has.
+	SetCommandDone(ctx context.Context, appID, fingerprint, deployment string) error
 }
 
 // Ledger is everything durable that a run needs.
@@ -305,4 +366,5 @@ type Ledger interface {
 	Heads
 	Vault
 	Addresses
+	Commands
 }

@@ -31,11 +31,14 @@ type Runner struct {
 	Modes  Modes
 	Ledger Ledger
 
+	Folders Folders
 	Targets Targets // the proxy's, like Gauge
 	Gauge   Gauge
 
-	Edge       string             // the network on which the proxy reaches containers
-	AppNetwork func(a App) string // name of the app's own network
+	Edge string // the network on which the proxy reaches containers
+	// AppNetwork names one of the app's networks: the default one for an empty
+	// key, else a Compose network or one that a color has of it.
+	AppNetwork func(a App, key string) string
 	// Stopping is closed when the server stops; nil: never. A run whose own
 	// context an operator has ended already learns of it only here.
 	Stopping <-chan struct{}

@@ -32,7 +32,7 @@ func (x *run) startOne(ctx context.Context, svc stack.Service, replica int) (Con
 	}
 	order := ContainerOrder{
 		Owner: x.owner(svc.Name), Image: x.rel.Images[svc.Name], Service: svc, Volumes: x.rel.Stack.Volumes,
-		Edge: Attachment{Network: x.Edge, Address: addr}, App: x.AppNetwork(x.app), Replica: replica,
+		Edge: Attachment{Network: x.Edge, Address: addr}, Links: []Link{{Network: x.AppNetwork(x.app, ""), Aliases: []string{svc.Name}}}, Replica: replica,
 	}
 	c, err := x.Engine.Ensure(ctx, order)
 	if errors.Is(err, ErrNotFound) {
@@ -58,12 +58,12 @@ func (x *run) startOne(ctx context.Context, svc stack.Service, replica int) (Con
 // ensureNetwork makes the app's own network, out of our subnets and beside all
 // that are in use.
 func (x *run) ensureNetwork(ctx context.Context) error {
-	name := x.AppNetwork(x.app)
+	name := x.AppNetwork(x.app, "")
 	used, err := x.Engine.Subnets(ctx)
 	if err != nil {
 		return fmt.Errorf("list networks: %w", err)
 	}
-	subnet, err := x.Ledger.AppSubnet(ctx, x.app.ID, beside(name, used))
+	subnet, err := x.Ledger.AppSubnet(ctx, x.app.ID, "", beside(name, used))
 	if err != nil {
 		return fmt.Errorf("choose a subnet: %w", err)
 	}

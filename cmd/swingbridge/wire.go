@@ -239,7 +239,7 @@ func (p *plant) openRunner(context.Context) error {
 	p.runner = &pipeline.Runner{
 		Source: p.source, Engine: p.engine, Proxy: p.plane, Prover: p.plane, Ledger: ledger{p.store, p.logs, p.metrics},
 		Targets: p.plane, Gauge: p.plane, Modes: p.plane,
-		Edge: p.engine.EdgeName(), AppNetwork: func(a pipeline.App) string { return p.engine.AppNetwork(a.Name) },
+		Edge: p.engine.EdgeName(), AppNetwork: func(a pipeline.App, key string) string { return p.engine.AppNetwork(a.Name, key) },
 		Now: time.Now, Logger: p.log,
 	}
 	p.heads = &pipeline.HeadWatch{Source: p.source, Heads: p.store, Memory: p.store, Every: headsEvery, Logger: p.log}

@@ -16,18 +16,25 @@ func (e *Engine) checkOrder(o pipeline.ContainerOrder) error {
 	switch {
 	case o.Owner.Service != name:
 		return refused("service %q is ordered as %q", name, o.Owner.Service)
-	case o.Owner.Color != pipeline.Blue && o.Owner.Color != pipeline.Green:
+	case o.Fingerprint == "" && o.Owner.Color != pipeline.Blue && o.Owner.Color != pipeline.Green:
 		return refused("color %q is none", o.Owner.Color)
-	case !isKey(o.Owner.Deployment):
+	case o.Fingerprint == "" && !isKey(o.Owner.Deployment):
 		return refused("deployment id %q", o.Owner.Deployment)
+	case o.Fingerprint != "" && (!isKey(o.Fingerprint) || o.Owner.Color != "" || o.Owner.Deployment != ""):
+		return refused("a kept container of deployment %q with fingerprint %q", o.Owner.Deployment, o.Fingerprint)
+	case o.Purpose != "" && !isKey(o.Purpose):
+		return refused("purpose %q", o.Purpose)
 	case o.Replica < 0:
 		return refused("replica %d", o.Replica)
 	case o.Image == "":
 		return refused("service %s has no image", name)
 	case o.Edge.Network != "" && !e.ourNetwork(o.Edge.Network):
 		return refused("network %q is not this installation's", o.Edge.Network)
-	case o.App != "" && !e.ourNetwork(o.App):
-		return refused("network %q is not this installation's", o.App)
+	}
+	for _, l := range o.Links {
+		if !e.ourNetwork(l.Network) {
+			return refused("network %q is not this installation's", l.Network)
+		}
 	}
 	if err := checkOwner(o.Owner); err != nil {
 		return err

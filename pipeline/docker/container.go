@@ -129,28 +129,37 @@ func (e *Engine) sameOrder(c container.InspectResponse, s spec) bool {
 		c.State.Status != container.StateRemoving && c.State.Status != container.StateDead
 }
 
-// complete connects the second network if that is still to do: a crash may have
-// come between creating and connecting.
+// complete connects the networks that are still to do: a crash may have come
+// between creating and connecting.
 func (e *Engine) complete(ctx context.Context, there container.InspectResponse, s spec) (pipeline.Container, error) {
-	if s.Second.Network != "" && there.NetworkSettings.Networks[s.Second.Network] == nil {
-		return e.connect(ctx, there.ID, s)
+	var missing []link
+	for _, l := range s.Rest {
+		if there.NetworkSettings.Networks[l.Network] == nil {
+			missing = append(missing, l)
+		}
 	}
-	return e.describe(there), nil
+	if len(missing) == 0 {
+		return e.describe(there), nil
+	}
+	s.Rest = missing
+	return e.connect(ctx, there.ID, s)
 }
 
-// connect puts the container on its second network, if it has one, and looks
+// connect puts the container on its further networks, if it has any, and looks
 // at what came of it.
 func (e *Engine) connect(ctx context.Context, id string, s spec) (pipeline.Container, error) {
-	var err error
-	if s.Second.Network != "" {
-		err = e.api.NetworkConnect(ctx, s.Second.Network, id, s.Second.endpoint())
+	errs := make([]error, len(s.Rest))
+	for i, l := range s.Rest {
+		errs[i] = e.api.NetworkConnect(ctx, l.Network, id, l.endpoint())
 	}
 	there, lookErr := e.mine(ctx, id)
-	switch {
-	case lookErr != nil:
+	if lookErr != nil {
 		return pipeline.Container{}, lookErr
-	case err != nil && there.NetworkSettings.Networks[s.Second.Network] == nil:
-		return e.describe(there), said(err, "connect %s to network %s", s.Name, s.Second.Network)
+	}
+	for i, l := range s.Rest {
+		if errs[i] != nil && there.NetworkSettings.Networks[l.Network] == nil {
+			return e.describe(there), said(errs[i], "connect %s to network %s", s.Name, l.Network)
+		}
 	}
 	return e.describe(there), nil
 }

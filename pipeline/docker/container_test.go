@@ -64,7 +64,7 @@ func TestEnsure_LeavesWhatIsNotOurs(t *testing.T) {
 	w.networks()
 	o := w.order("d1", 10)
 	labels := map[string]string{testLabel: "1", labelInstallation: stranger.installation}
-	made, err := w.api.ContainerCreate(t.Context(), &container.Config{Image: w.image, Labels: labels}, nil, nil, nil, w.containerName(o.Owner, 0))
+	made, err := w.api.ContainerCreate(t.Context(), &container.Config{Image: w.image, Labels: labels}, nil, nil, nil, w.containerName(o))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,17 +87,17 @@ func TestEnsure_AfterACrashBetweenCreateAndConnectTheAppNetworkIsJoined(t *testi
 	w.networks()
 	o := w.order("d1", 10)
 	c := w.ensure(o)
-	if err := w.api.NetworkDisconnect(t.Context(), o.App, c.ID, true); err != nil {
+	if err := w.api.NetworkDisconnect(t.Context(), o.Links[0].Network, c.ID, true); err != nil {
 		t.Fatal(err)
 	}
 	if again := w.ensure(o); again.ID != c.ID {
 		t.Fatal("another container was made")
 	}
 	there, err := w.api.ContainerInspect(t.Context(), c.ID)
-	if err != nil || there.NetworkSettings.Networks[o.App] == nil {
+	if err != nil || there.NetworkSettings.Networks[o.Links[0].Network] == nil {
 		t.Fatalf("not on the app's network: %v", err)
 	}
-	if aliases := there.NetworkSettings.Networks[o.App].Aliases; len(aliases) == 0 || aliases[0] != "web" {
+	if aliases := there.NetworkSettings.Networks[o.Links[0].Network].Aliases; len(aliases) == 0 || aliases[0] != "web" {
 		t.Errorf("aliases %v", aliases)
 	}
 }

@@ -3,6 +3,7 @@ package docker
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/mount"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 )
@@ -108,8 +110,16 @@ func (e *Engine) describe(c container.InspectResponse) pipeline.Container {
 		Error:     state.Error,
 		StartedAt: moment(state.StartedAt),
 		EndedAt:   moment(state.FinishedAt),
+
+		Purpose:     c.Config.Labels[labelPurpose],
+		Fingerprint: c.Config.Labels[labelFingerprint],
+		Anonymous:   anonymous(c),
+	}
+	if c.NetworkSettings != nil {
+		out.Networks = slices.Sorted(maps.Keys(c.NetworkSettings.Networks))
 	}
 	if c.HostConfig != nil {
+		out.Policy = policyOf(c.HostConfig.RestartPolicy)
 		out.Always = c.HostConfig.RestartPolicy.Name == container.RestartPolicyAlways
 	}
 	if h := c.Config.Healthcheck; h != nil && len(h.Test) > 0 && h.Test[0] != "NONE" {
@@ -139,6 +149,17 @@ func edgeAddress(c container.InspectResponse, edge string) netip.Addr {
 		return netip.Addr{}
 	}
 	return address
+}
+
+// anonymous are the volumes that the engine named: 64 hexadecimal digits.
+func anonymous(c container.InspectResponse) map[string]string {
+	out := map[string]string{}
+	for _, m := range c.Mounts {
+		if m.Type == mount.TypeVolume && fits(m.Name, `^[0-9a-f]{64}$`) {
+			out[m.Destination] = m.Name
+		}
+	}
+	return out
 }
 
 // moment reads the engine's times; its year 1 is our zero.

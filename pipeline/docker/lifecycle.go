@@ -45,24 +45,28 @@ func (e *Engine) Start(ctx context.Context, id string) error {
 	}
 }
 
-// SetRestart sets the restart policy: always while live, no otherwise. The engine
-// refuses in the moments in which a container that keeps ending is between two
-// lives; those are waited out.
+// SetRestart sets the restart policy: always while live, no otherwise.
 func (e *Engine) SetRestart(ctx context.Context, id string, always bool) error {
-	if err := e.check(ctx, id); err != nil {
-		return err
-	}
 	policy := container.RestartPolicyDisabled
 	if always {
 		policy = container.RestartPolicyAlways
 	}
-	change := container.UpdateConfig{RestartPolicy: container.RestartPolicy{Name: policy}}
+	return e.setPolicy(ctx, id, container.RestartPolicy{Name: policy})
+}
+
+// setPolicy waits out the moments in which a container that keeps ending is
+// between two lives: the engine refuses then.
+func (e *Engine) setPolicy(ctx context.Context, id string, policy container.RestartPolicy) error {
+	if err := e.check(ctx, id); err != nil {
+		return err
+	}
+	change := container.UpdateConfig{RestartPolicy: policy}
 	look, cancel := context.WithTimeout(ctx, lookFor)
 	defer cancel()
 	for {
 		_, err := e.api.ContainerUpdate(ctx, id, change)
 		if !cerrdefs.IsInternal(err) || pause(look, lookEvery) != nil {
-			return said(err, "set the restart policy of %s to %s", id, policy)
+			return said(err, "set the restart policy of %s to %s", id, policyOf(policy))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"regexp"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
 // Labels that everything made here carries as far as they apply. The first six
@@ -22,6 +24,9 @@ const (
 	labelAppID        = "dev.swingbridge.app_id"
 	labelRepo         = "dev.swingbridge.repo"
 	labelReplica      = "dev.swingbridge.replica"
+	labelRole         = "dev.swingbridge.role"
+	labelPurpose      = "dev.swingbridge.purpose"
+	labelFingerprint  = "dev.swingbridge.fingerprint"
 	// labelSpec is the hash of all that a container was made of. Only
 	// containers made here have it: a container that somebody runs by hand from
 	// one of our images inherits the image's labels, but not this one.
@@ -54,11 +59,15 @@ func fits(s, pattern string) bool { return regexp.MustCompile(pattern).MatchStri
 // EdgeName is the network where the proxy reaches containers.
 func (e *Engine) EdgeName() string { return "swingbridge-edge-" + e.installation }
 
-// AppNetwork is the app's own network, where its services find each other. The
-// name of an app called "edge" is another one than the edge's.
-func (e *Engine) AppNetwork(app string) string {
+// AppNetwork is one of the app's networks, where its services find each other:
+// key names it within the app and is empty for the default one. The name of an
+// app called "edge" is another one than the edge's.
+func (e *Engine) AppNetwork(app, key string) string {
 	if app == "edge" {
 		app = "app_edge" // no app's name has an underscore
+	}
+	if key != "" {
+		app += "." + keySafe(key) // nor a dot
 	}
 	return "swingbridge-" + app + "-" + e.installation
 }
@@ -71,13 +80,23 @@ func (e *Engine) ourNetwork(name string) bool {
 }
 
 // containerName is the same for the same replica of the same service of the same
-// deployment, always.
-func (e *Engine) containerName(o pipeline.Owner, replica int) string {
-	name := strings.Join([]string{o.App, o.Service, string(o.Color), o.Deployment, e.installation}, "-")
-	if replica > 0 {
-		name += "-" + strconv.Itoa(replica)
+// deployment, always. A kept service's container is named by what it is made of
+// instead.
+func (e *Engine) containerName(o pipeline.ContainerOrder) string {
+	parts := []string{o.Owner.App, o.Owner.Service}
+	if o.Fingerprint != "" {
+		parts = append(parts, o.Fingerprint[:min(len(o.Fingerprint), 12)])
+	} else {
+		parts = append(parts, string(o.Owner.Color), o.Owner.Deployment)
 	}
-	return name
+	parts = append(parts, e.installation)
+	if o.Purpose != "" {
+		parts = append(parts, o.Purpose)
+	}
+	if o.Replica > 0 {
+		parts = append(parts, strconv.Itoa(o.Replica))
+	}
+	return strings.Join(parts, "-")
 }
 
 // volumeName is the engine's name of a volume that outlives deployments.
@@ -135,16 +154,19 @@ func (e *Engine) ours() map[string]string {
 
 // ownerLabels are all labels of a container. Each is set even if it is empty, or
 // a label of the image would show through.
-func (e *Engine) ownerLabels(o pipeline.Owner, replica int) map[string]string {
-	labels := e.ours()
+func (e *Engine) ownerLabels(order pipeline.ContainerOrder) map[string]string {
+	o, labels := order.Owner, e.ours()
 	labels[labelApp] = o.App
 	labels[labelAppID] = o.AppID
 	labels[labelService] = o.Service
+	labels[labelRole] = string(o.Role)
 	labels[labelColor] = string(o.Color)
 	labels[labelDeployment] = o.Deployment
 	labels[labelCommit] = o.Commit
 	labels[labelRepo] = o.Repo
-	labels[labelReplica] = strconv.Itoa(replica)
+	labels[labelReplica] = strconv.Itoa(order.Replica)
+	labels[labelPurpose] = order.Purpose
+	labels[labelFingerprint] = order.Fingerprint
 	return labels
 }
 
@@ -153,5 +175,6 @@ func ownerOf(labels map[string]string) pipeline.Owner {
 		App: labels[labelApp], AppID: labels[labelAppID], Service: labels[labelService],
 		Color: pipeline.Color(labels[labelColor]), Deployment: labels[labelDeployment],
 		Commit: labels[labelCommit], Repo: labels[labelRepo],
+		Role: cmp.Or(stack.Role(labels[labelRole]), stack.Web), // there was no other before the label was
 	}
 }

@@ -93,7 +93,7 @@ func (e *Engine) networkOptions(n pipeline.Network) network.CreateOptions {
 		labels[labelAppID], labels[labelApp] = n.AppID, n.App
 	}
 	options := network.CreateOptions{
-		Driver: "bridge", Internal: n.Isolated, Labels: labels,
+		Driver: "bridge", Internal: n.Isolated || n.Internal, Labels: labels,
 		IPAM:    &network.IPAM{Driver: "default", Config: []network.IPAMConfig{pool}},
 		Options: map[string]string{},
 	}
@@ -117,7 +117,7 @@ func (e *Engine) sameNetwork(there network.Inspect, n pipeline.Network) error {
 		problem = fmt.Sprintf("it belongs to app %q (%s)", there.Labels[labelApp], there.Labels[labelAppID])
 	case !hasSubnet(there, n.Subnet):
 		problem = fmt.Sprintf("it has subnet %v, not %s", prefixes(there), n.Subnet)
-	case there.Internal != n.Isolated, n.Isolated != (there.Options[optionICC] == "false"):
+	case there.Internal != (n.Isolated || n.Internal), n.Isolated != (there.Options[optionICC] == "false"):
 		problem = "it isolates containers otherwise than ordered"
 	case n.Gateway.IsValid() && !hasGateway(there, n.Gateway):
 		problem = fmt.Sprintf("its gateway is not %s", n.Gateway)

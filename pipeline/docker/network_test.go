@@ -19,7 +19,7 @@ func TestEdge_HostReachesContainersAndTheyDoNotReachEachOther(t *testing.T) {
 	w.networks()
 	one := w.run(w.order("one", 10))
 	two := w.order("two", 11)
-	two.App = "" // else they meet on the app's own network
+	two.Links = nil // else they meet on the app's own network
 	other := w.run(two)
 	for _, c := range []pipeline.Container{one, other} {
 		if got := w.get(c, "/"); got != "hello" {
@@ -41,7 +41,7 @@ func TestEdge_AppNetworkGivesTheDefaultRoute(t *testing.T) {
 	w := setup(t)
 	w.networks()
 	c := w.run(w.order("d1", 10))
-	there, err := w.api.NetworkInspect(t.Context(), w.AppNetwork("shop"), network.InspectOptions{})
+	there, err := w.api.NetworkInspect(t.Context(), w.AppNetwork("shop", ""), network.InspectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestEdge_FixedAddressOutsideTheRangeIsKeptOverStopAndStart(t *testing.T) {
 func TestEnsureNetwork_OtherSubnetOrOwnerIsAClearError(t *testing.T) {
 	t.Parallel()
 	w, stranger := setup(t), setup(t)
-	n := w.ensureFree(w.freeNetwork(w.AppNetwork("shop"), 26))
+	n := w.ensureFree(w.freeNetwork(w.AppNetwork("shop", ""), 26))
 	if err := w.EnsureNetwork(t.Context(), n); err != nil {
 		t.Errorf("the same again: %v", err)
 	}
@@ -120,7 +120,7 @@ func TestEnsureNetwork_OtherSubnetOrOwnerIsAClearError(t *testing.T) {
 		t.Errorf("isolated: %v", err)
 	}
 	other = n
-	other.Name = stranger.AppNetwork("shop")
+	other.Name = stranger.AppNetwork("shop", "")
 	if err := w.EnsureNetwork(t.Context(), other); err == nil {
 		t.Error("made a network with another installation's name")
 	}
@@ -194,7 +194,7 @@ func TestRemoveNetwork_TakesOwnContainersOff(t *testing.T) {
 	w := setup(t)
 	w.networks()
 	c := w.run(w.order("d1", 10))
-	if err := w.RemoveNetwork(t.Context(), w.AppNetwork("shop")); err != nil {
+	if err := w.RemoveNetwork(t.Context(), w.AppNetwork("shop", "")); err != nil {
 		t.Fatal(err)
 	}
 	if now := w.inspect(c.ID); !now.Running {
@@ -209,10 +209,10 @@ func TestAnAppCalledEdgeHasANetworkOfItsOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	if e.AppNetwork("edge") == e.EdgeName() {
+	if e.AppNetwork("edge", "") == e.EdgeName() {
 		t.Error("the app would sit on the edge")
 	}
-	if got := e.AppNetwork("shop"); got != "swingbridge-shop-abc123" {
+	if got := e.AppNetwork("shop", ""); got != "swingbridge-shop-abc123" {
 		t.Errorf("got %s", got)
 	}
 }

@@ -101,7 +101,7 @@ func (w *world) networks() {
 	edge.Isolated = true
 	edge.Range = netip.PrefixFrom(addressAt(edge.Subnet, 192), 26)
 	w.edge = w.ensureFree(edge)
-	app := w.freeNetwork(w.AppNetwork(w.app.Name), 26)
+	app := w.freeNetwork(w.AppNetwork(w.app.Name, ""), 26)
 	app.App, app.AppID = w.app.Name, w.app.ID
 	w.ensureFree(app)
 }
@@ -168,7 +168,7 @@ func (w *world) order(deployment string, at byte, command ...string) pipeline.Co
 		Owner: w.owner("web", deployment), Image: w.image,
 		Service: stack.Service{Name: "web", Command: command, Ports: []int{8080}, StopGrace: 10 * time.Second},
 		Edge:    pipeline.Attachment{Network: w.EdgeName(), Address: addressAt(w.edge.Subnet, at)},
-		App:     w.AppNetwork(w.app.Name),
+		Links:   []pipeline.Link{{Network: w.AppNetwork(w.app.Name, ""), Aliases: []string{"web"}}},
 	}
 }
 

@@ -26,8 +26,8 @@ type spec struct {
 	Name   string
 	Config *container.Config
 	Host   *container.HostConfig
-	First  link // given at creation, for API 1.41 takes one network there
-	Second link // connected before the start; no name: none
+	First  link   // given at creation, for API 1.41 takes one network there
+	Rest   []link // connected before the start
 }
 
 // link is a container's place on a network.
@@ -52,18 +52,19 @@ func (e *Engine) newSpec(o pipeline.ContainerOrder, inherited []string) (spec, e
 	if err != nil {
 		return spec{}, err
 	}
-	s := spec{Name: e.containerName(o.Owner, o.Replica), Config: config}
+	s := spec{Name: e.containerName(o), Config: config}
 	if o.Edge.Network != "" {
-		s.First = link{Network: o.Edge.Network}
+		edge := link{Network: o.Edge.Network}
 		if o.Edge.Address.IsValid() {
-			s.First.Address = o.Edge.Address.String()
+			edge.Address = o.Edge.Address.String()
 		}
+		s.Rest = append(s.Rest, edge)
 	}
-	if o.App != "" {
-		s.Second = link{Network: o.App, Aliases: []string{o.Service.Name}}
+	for _, l := range o.Links {
+		s.Rest = append(s.Rest, link{Network: l.Network, Aliases: l.Aliases})
 	}
-	if s.First.Network == "" {
-		s.First, s.Second = s.Second, link{}
+	if len(s.Rest) > 0 {
+		s.First, s.Rest = s.Rest[0], s.Rest[1:]
 	}
 	s.Host = hostConfig(o.Service, mounts, s.First.Network)
 	hash, err := s.hash()
@@ -151,7 +152,7 @@ func (e *Engine) config(o pipeline.ContainerOrder, inherited []string) (*contain
 	if config.Labels == nil {
 		config.Labels = map[string]string{}
 	}
-	maps.Copy(config.Labels, e.ownerLabels(o.Owner, o.Replica))
+	maps.Copy(config.Labels, e.ownerLabels(o))
 	return config, nil
 }
 

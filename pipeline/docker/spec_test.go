@@ -41,7 +41,7 @@ func checkSafe(t *testing.T, s spec) {
 	if !reflect.DeepEqual(want, host) {
 		t.Errorf("the host's settings (-allowed +got):\n%s", cmp.Diff(want, host))
 	}
-	for key, value := range offline().ownerLabels(pipeline.Owner{}, 0) {
+	for key, value := range offline().ownerLabels(pipeline.ContainerOrder{}) {
 		if got, ok := s.Config.Labels[key]; !ok || key == labelInstallation && got != value {
 			t.Errorf("label %s is %q", key, got)
 		}

@@ -166,7 +166,7 @@ func TestRemoveApp_TakesAllButVolumes(t *testing.T) {
 		t.Errorf("image there %v, %v", has, err)
 	}
 	used, err := w.Subnets(t.Context())
-	if err != nil || used[w.AppNetwork("shop")] != nil || used[w.EdgeName()] == nil {
+	if err != nil || used[w.AppNetwork("shop", "")] != nil || used[w.EdgeName()] == nil {
 		t.Errorf("networks %v, %v", used, err)
 	}
 	if _, err := w.api.VolumeInspect(t.Context(), w.volumeName("shop", "data")); err != nil {

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
-	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +20,7 @@ type Behavior struct {
 	ExitAfter  time.Duration // since its start; 0: it runs on
 	Status     int           // of its answers, default 200
 	Output     string        // what its log says
+	Lingers    time.Duration // after its stop signal
 }
 
 // Engine is a container engine in memory.
@@ -38,6 +36,7 @@ type Engine struct {
 type container struct {
 	pipeline.Container
 	behavior Behavior
+	links    map[string][]string // network to names
 }
 
 // Behave says how containers of a commit behave from now on.
@@ -135,24 +134,68 @@ func (e *Engine) Ensure(ctx context.Context, o pipeline.ContainerOrder) (pipelin
 		return pipeline.Container{}, err
 	}
 	e.w.mu.Lock()
-	name := fmt.Sprintf("%s-%s-%s-%s", o.Owner.App, o.Owner.Service, o.Owner.Color, o.Owner.Deployment)
-	if o.Replica > 0 {
-		name += fmt.Sprintf("-%d", o.Replica)
-	}
+	name := nameOf(o)
 	c, ok := e.containers[name]
 	if !ok {
 		c = &container{
-			Container: pipeline.Container{ID: name, Name: name, Owner: o.Owner, Replica: o.Replica, Image: o.Image, Status: "created", Edge: o.Edge.Address},
-			behavior:  e.apps[o.Owner.Commit],
+			Container: pipeline.Container{
+				ID: name, Name: name, Owner: o.Owner, Replica: o.Replica, Image: o.Image, Status: "created", Edge: o.Edge.Address,
+				Purpose: o.Purpose, Fingerprint: o.Fingerprint, Anonymous: o.Carry, Policy: "no",
+			},
+			behavior: e.apps[o.Owner.Commit],
 		}
 		e.containers[name] = c
 	}
-	_, network := e.networks[o.App]
+	err := e.connect(c, o.Links)
+	out := c.Container
 	e.w.mu.Unlock()
-	if o.App != "" && !network { // made, but not connected
-		return c.Container, fmt.Errorf("connect %s to network %s: %w", name, o.App, pipeline.ErrNotFound)
+	if err != nil { // made, but not connected
+		return out, err
 	}
-	return c.Container, e.w.ask("engine.Ensure", true)
+	return out, e.w.ask("engine.Ensure", true)
+}
+
+func (e *Engine) connect(c *container, links []pipeline.Link) error {
+	for _, l := range links {
+		if _, ok := e.networks[l.Network]; !ok {
+			return fmt.Errorf("connect %s to network %s: %w", c.Name, l.Network, pipeline.ErrNotFound)
+		}
+		if c.links == nil {
+			c.links = map[string][]string{}
+		}
+		c.links[l.Network] = l.Aliases
+	}
+	c.Networks = slices.Sorted(maps.Keys(c.links))
+	return nil
+}
+
+// Answering lists the containers that run and answer to a name on a network,
+// sorted.
+func (e *Engine) Answering(network, name string) []string {
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	var out []string
+	for _, c := range e.containers {
+		if aliases, on := c.links[network]; on && c.now().Running && slices.Contains(aliases, name) {
+			out = append(out, c.Name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func nameOf(o pipeline.ContainerOrder) string {
+	name := fmt.Sprintf("%s-%s-%s-%s", o.Owner.App, o.Owner.Service, o.Owner.Color, o.Owner.Deployment)
+	if o.Fingerprint != "" {
+		name = fmt.Sprintf("%s-%s-%s", o.Owner.App, o.Owner.Service, o.Fingerprint)
+	}
+	if o.Purpose != "" {
+		name += "-" + o.Purpose
+	}
+	if o.Replica > 0 {
+		name += fmt.Sprintf("-%d", o.Replica)
+	}
+	return name
 }
 
 // Start implements pipeline.Containers.
@@ -190,11 +233,6 @@ func (e *Engine) List(ctx context.Context, f pipeline.Filter) ([]pipeline.Contai
 	return out, nil
 }
 
-// SetRestart implements pipeline.Containers.
-func (e *Engine) SetRestart(ctx context.Context, id string, always bool) error {
-	return e.change(ctx, "engine.SetRestart", id, func(c *container) { c.Always = always })
-}
-
 // Stop implements pipeline.Containers.
 func (e *Engine) Stop(ctx context.Context, id string) error {
 	return e.change(ctx, "engine.Stop", id, func(c *container) { c.Running, c.Status = false, "exited" })
@@ -229,48 +267,6 @@ func (e *Engine) Logs(ctx context.Context, id string, _ pipeline.LogOrder) (io.R
 		return nil, pipeline.ErrNotFound
 	}
 	return io.NopCloser(strings.NewReader(c.behavior.Output)), nil
-}
-
-// Listeners implements pipeline.Inside; nothing can be known here.
-func (e *Engine) Listeners(ctx context.Context, _ string) ([]netip.AddrPort, error) {
-	return nil, e.w.call(ctx, "engine.Listeners")
-}
-
-// Dial implements pipeline.Inside: the container at the address answers with
-// its commit's status.
-func (e *Engine) Dial(ctx context.Context, _, address string) (net.Conn, error) {
-	if err := e.w.call(ctx, "engine.Dial"); err != nil {
-		return nil, err
-	}
-	at, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range e.Containers() {
-		if c.Edge == at.Addr() && c.Running {
-			e.w.mu.Lock()
-			status := e.apps[c.Owner.Commit].Status
-			e.w.mu.Unlock()
-			return answering(status), nil
-		}
-	}
-	return nil, fmt.Errorf("dial %s: connection refused", address)
-}
-
-// answering is a connection whose other end answers one HTTP request.
-func answering(status int) net.Conn {
-	if status == 0 {
-		status = http.StatusOK
-	}
-	near, far := net.Pipe()
-	go func() {
-		defer func() { _ = far.Close() }()
-		if _, err := far.Read(make([]byte, 4096)); err != nil {
-			return
-		}
-		_, _ = fmt.Fprintf(far, "HTTP/1.1 %d %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status, http.StatusText(status))
-	}()
-	return near
 }
 
 // Events implements pipeline.Watcher. A container's end by its own Behavior is
@@ -311,40 +307,4 @@ func (e *Engine) Tell(id, kind string) {
 		default: // nobody hears any more
 		}
 	}
-}
-
-// EnsureNetwork implements pipeline.Networks.
-func (e *Engine) EnsureNetwork(ctx context.Context, n pipeline.Network) error {
-	if err := e.w.call(ctx, "engine.EnsureNetwork"); err != nil {
-		return err
-	}
-	e.w.mu.Lock()
-	defer e.w.mu.Unlock()
-	e.networks[n.Name] = n
-	return nil
-}
-
-// Subnets implements pipeline.Networks.
-func (e *Engine) Subnets(ctx context.Context) (map[string][]netip.Prefix, error) {
-	if err := e.w.call(ctx, "engine.Subnets"); err != nil {
-		return nil, err
-	}
-	e.w.mu.Lock()
-	defer e.w.mu.Unlock()
-	out := map[string][]netip.Prefix{}
-	for name, n := range e.networks {
-		out[name] = []netip.Prefix{n.Subnet}
-	}
-	return out, nil
-}
-
-// RemoveNetwork implements pipeline.Networks.
-func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
-	if err := e.w.call(ctx, "engine.RemoveNetwork"); err != nil {
-		return err
-	}
-	e.w.mu.Lock()
-	defer e.w.mu.Unlock()
-	delete(e.networks, name)
-	return nil
 }

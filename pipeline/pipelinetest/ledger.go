@@ -23,8 +23,9 @@ type Ledger struct {
 	releases    map[string]pipeline.Release
 	addresses   map[string]netip.Addr
 	next        netip.Addr
-	subnet      netip.Prefix        // of the app's network
-	envs        []map[string]string // by version
+	subnets     map[string]netip.Prefix // of the app's networks, by key
+	commands    map[string]bool         // release commands that ended well
+	envs        []map[string]string     // by version
 	seenHead    string
 	logs        map[string]*bytes.Buffer
 	secrets     map[string][]string // that were to be masked when the log was opened last
@@ -40,7 +41,7 @@ func newLedger(w *World) *Ledger {
 			Routes: []pipeline.Route{{Host: "shop.example.org", Service: "web", Port: 8000}},
 		},
 		deployments: map[string]*pipeline.Deployment{}, releases: map[string]pipeline.Release{},
-		addresses: map[string]netip.Addr{}, next: netip.MustParseAddr("10.201.0.2"),
+		addresses: map[string]netip.Addr{}, subnets: map[string]netip.Prefix{}, commands: map[string]bool{}, next: netip.MustParseAddr("10.201.0.2"),
 		envs: []map[string]string{{}}, logs: map[string]*bytes.Buffer{}, secrets: map[string][]string{},
 		wishes: map[string]error{},
 	}
@@ -369,64 +370,4 @@ func (l *Ledger) Env(ctx context.Context, _ string) (map[string]string, int64, e
 	defer l.w.mu.Unlock()
 	version := len(l.envs) - 1
 	return maps.Clone(l.envs[version]), int64(version), nil
-}
-
-// Reserve implements pipeline.Addresses.
-func (l *Ledger) Reserve(ctx context.Context, deployment, service string, replica int) (netip.Addr, error) {
-	if err := l.w.call(ctx, "ledger.Reserve"); err != nil {
-		return netip.Addr{}, err
-	}
-	l.w.mu.Lock()
-	defer l.w.mu.Unlock()
-	key := fmt.Sprintf("%s/%s/%d", deployment, service, replica)
-	if a, ok := l.addresses[key]; ok {
-		return a, nil
-	}
-	a := l.next
-	l.addresses[key], l.next = a, a.Next()
-	return a, nil
-}
-
-// ReleaseAddresses implements pipeline.Addresses.
-func (l *Ledger) ReleaseAddresses(ctx context.Context, deployment string) error {
-	if err := l.w.call(ctx, "ledger.ReleaseAddresses"); err != nil {
-		return err
-	}
-	l.w.mu.Lock()
-	defer l.w.mu.Unlock()
-	maps.DeleteFunc(l.addresses, func(key string, _ netip.Addr) bool { return key[:len(deployment)] == deployment })
-	return nil
-}
-
-// AppSubnet implements pipeline.Addresses.
-func (l *Ledger) AppSubnet(ctx context.Context, _ string, used []netip.Prefix) (netip.Prefix, error) {
-	if err := l.w.call(ctx, "ledger.AppSubnet"); err != nil {
-		return netip.Prefix{}, err
-	}
-	l.w.mu.Lock()
-	defer l.w.mu.Unlock()
-	if l.subnet.IsValid() && !slices.ContainsFunc(used, l.subnet.Overlaps) {
-		return l.subnet, nil
-	}
-	var err error
-	l.subnet, err = pipeline.FreeSubnet(netip.MustParsePrefix("10.201.64.0/18"), 26, used)
-	return l.subnet, err
-}
-
-// Apps, SeenHead and SetSeenHead implement pipeline.HeadMemory.
-func (l *Ledger) Apps(ctx context.Context) ([]pipeline.App, error) {
-	return []pipeline.App{l.app}, l.w.call(ctx, "ledger.Apps")
-}
-
-// SeenHead implements pipeline.HeadMemory.
-func (l *Ledger) SeenHead(ctx context.Context, _ string) (string, error) {
-	return l.seenHead, l.w.call(ctx, "ledger.SeenHead")
-}
-
-// SetSeenHead implements pipeline.HeadMemory.
-func (l *Ledger) SetSeenHead(ctx context.Context, _, was, sha string) error {
-	if l.seenHead == was {
-		l.seenHead = sha
-	}
-	return l.w.call(ctx, "ledger.SetSeenHead")
 }

@@ -71,9 +71,10 @@ func (w *World) Ledger() *Ledger { return w.ledger }
 func (w *World) Runner() *pipeline.Runner {
 	return &pipeline.Runner{
 		Source: w.forge, Engine: w.engine, Proxy: w.proxy, Prover: w.proxy, Ledger: w.ledger,
+		Folders: &Folders{w: w},
 		Targets: w.proxy, Gauge: w.proxy, Modes: w.proxy,
 		Edge:       "edge",
-		AppNetwork: func(a pipeline.App) string { return "net-" + a.Name },
+		AppNetwork: func(a pipeline.App, key string) string { return "net-" + a.Name + key },
 		Now:        time.Now, Stopping: w.Stopping,
 		Logger: slog.New(slog.DiscardHandler),
 	}

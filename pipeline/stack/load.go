@@ -18,6 +18,7 @@ type Input struct {
 	Overlay string            // a further compose file held by the server, may be empty
 	Env     map[string]string // the app's environment: interpolates, fills .env, reaches built services
 	Routes  []Route
+	Allowed []string                          // permissions that the operator gave the app
 	Read    func(path string) ([]byte, error) // a regular file of the commit; an error wrapping fs.ErrNotExist if absent
 }
 

@@ -16,6 +16,10 @@ type Stack struct {
 	Front       Front       `json:"front,omitzero"`
 	Preview     *Preview    `json:"preview,omitempty"`
 	GuardLimits GuardLimits `json:"guard_limits,omitzero"`
+
+	Networks []Network `json:"networks,omitempty"` // besides "default", which is always there
+	Command  *Command  `json:"command,omitempty"`  // the release command; nil: none
+	Aside    []string  `json:"aside,omitempty"`    // sentences about services that are not deployed, and why: the front, tasks
 }
 
 // Redirect sends the visitors of a host elsewhere: www.example.org to
@@ -54,14 +58,17 @@ type GuardLimits struct {
 // Role says what a deployment does with a service.
 type Role string
 
-// The roles. This version runs web services; the others are refused by Load
-// with a sentence that says so.
+// The roles.
 const (
 	Web    Role = "web"    // blue/green: start idle, probe, cut over, drain, stop
-	Worker Role = "worker" // the web's image, handed over after the cutover
+	Worker Role = "worker" // one commit with the web, handed over at the cutover
 	Keep   Role = "keep"   // left alone while unchanged
-	Task   Role = "task"   // runs by hand or by schedule
+	Task   Role = "task"   // never started by a deployment, but for one with Once
 )
+
+// Colored reports whether each deployment makes containers of the role of its
+// own, in its color.
+func (r Role) Colored() bool { return r == Web || r == Worker }
 
 // Service is one service of a Stack in terms of what a container needs.
 type Service struct {
@@ -90,6 +97,21 @@ type Service struct {
 
 	Replicas int `json:"replicas,omitempty"` // containers per color; 0 is 1
 
+	// What a deployment does with it, by its role.
+	Why       string       `json:"why,omitempty"`        // why it has this role, where no file says so
+	Names     []string     `json:"names,omitempty"`      // further names under which others call it, on each of its networks
+	DependsOn []Dependency `json:"depends_on,omitempty"` // sorted by service
+	Before    bool         `json:"before,omitempty"`     // worker: handed over before the cutover, not after it
+	Single    bool         `json:"single,omitempty"`     // worker: never two of it, of whatever deployments
+	Detach    bool         `json:"detach,omitempty"`     // worker: the old one may finish while nobody waits
+	Once      bool         `json:"once,omitempty"`       // task: runs to its end once per release, before what depends on it
+	Restart   string       `json:"restart,omitempty"`    // keep: the file's own restart policy, "on-failure:3"; empty: always
+
+	Networks []Join    `json:"networks,omitempty"` // empty: the default one, under no further name
+	Files    []Content `json:"files,omitempty"`    // configs and secrets
+	Rights   Rights    `json:"rights,omitzero"`    // what it has of the host
+	Settings Settings  `json:"settings,omitzero"`  // further settings of the container
+
 	Ports []int         `json:"ports,omitempty"` // the ports that routes name
 	Probe Probe         `json:"probe"`
 	Drain time.Duration `json:"drain"` // how long open requests may take after the cutover; default 30 s
@@ -114,9 +136,12 @@ type Health struct {
 	Retries     int           `json:"retries,omitempty"`
 }
 
-// Mount puts a named volume into a container.
+// Mount puts a volume, or a path of the host, into a container. With neither
+// Volume nor Bind it is an anonymous volume, which a kept service keeps when its
+// container is replaced.
 type Mount struct {
 	Volume   string `json:"volume"` // key in Stack.Volumes
+	Bind     *Bind  `json:"bind,omitempty"`
 	Target   string `json:"target"`
 	ReadOnly bool   `json:"read_only,omitempty"`
 	NoCopy   bool   `json:"no_copy,omitempty"`

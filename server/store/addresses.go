@@ -6,13 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 )
-
-// appBits is the size of an app's own network: 64 addresses.
-const appBits = 26
 
 // ErrNoAddress is wrapped when a network has no place left.
 var ErrNoAddress = errors.New("no address is free")
@@ -134,74 +130,6 @@ func freeAddresses(ctx context.Context, t *tx, deployment string) error {
 	_, err := t.ExecContext(ctx, `update addresses set deployment_id = null, service = '', replica = 0,
 		freed = (select coalesce(max(freed), 0) + 1 from addresses) where deployment_id = $1`, deployment)
 	return err
-}
-
-// AppSubnet returns the subnet of the app's own network: the one it was given
-// before, unless that overlaps used, which is what others than this network
-// have now. Else it chooses one that neither another app has nor overlaps
-// used. An error wraps ErrNoAddress if the pool has none left.
-func (s *Store) AppSubnet(ctx context.Context, appID string, used []netip.Prefix) (subnet netip.Prefix, err error) {
-	err = s.write(ctx, func(ctx context.Context, t *tx) error {
-		subnet, err = appSubnet(ctx, t, appID, used)
-		return err
-	})
-	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("choose the app's subnet: %w", err)
-	}
-	return subnet, nil
-}
-
-func appSubnet(ctx context.Context, t *tx, appID string, used []netip.Prefix) (netip.Prefix, error) {
-	type row struct{ app, subnet string }
-	rows, err := collect(ctx, t, func(r scanner) (v row, err error) {
-		err = r.Scan(&v.app, &v.subnet)
-		return v, err
-	}, `select app_id, subnet from subnets`)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	edge, err := prefixSetting(ctx, t, keyEdge)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	taken := append([]netip.Prefix{edge}, used...)
-	for _, r := range rows {
-		subnet, err := netip.ParsePrefix(r.subnet)
-		switch {
-		case err != nil:
-			return subnet, err
-		case r.app != appID:
-			taken = append(taken, subnet)
-		case !overlap(subnet, used):
-			return subnet, nil
-		}
-	}
-	pool, err := prefixSetting(ctx, t, keyPool)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	free, err := firstFree(pool, taken)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	_, err = t.ExecContext(ctx, `insert into subnets (app_id, subnet) values ($1, $2)
-		on conflict (app_id) do update set subnet = excluded.subnet`, appID, free.String())
-	return free, err
-}
-
-// firstFree is the first subnet of the pool that overlaps none of taken.
-func firstFree(pool netip.Prefix, taken []netip.Prefix) (netip.Prefix, error) {
-	for n := range uint32(1) << (appBits - pool.Bits()) {
-		candidate := netip.PrefixFrom(plus(pool.Addr(), n<<(32-appBits)), appBits)
-		if !overlap(candidate, taken) {
-			return candidate, nil
-		}
-	}
-	return netip.Prefix{}, fmt.Errorf("pool %s: %w", pool, ErrNoAddress)
-}
-
-func overlap(p netip.Prefix, with []netip.Prefix) bool {
-	return slices.ContainsFunc(with, p.Overlaps)
 }
 
 // plus is the address n places after a.

@@ -31,7 +31,7 @@ func TestDeliver_AFailingCommitIsAnErrorForTheWholeGroup(t *testing.T) {
 		}
 		// A foreign key that is looked at only by the commit.
 		_, err := tx.ExecContext(ctx, `pragma defer_foreign_keys = on`)
-		_, err2 := tx.ExecContext(ctx, `insert into subnets (app_id, subnet) values ('nobody', 'nothing')`)
+		_, err2 := tx.ExecContext(ctx, `insert into subnets (app_id, key, subnet) values ('nobody', '', 'nothing')`)
 		return errors.Join(err, err2)
 	}
 	w.Store = store.New(db, o)

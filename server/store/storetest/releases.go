@@ -244,7 +244,7 @@ func testAddresses(t *testing.T, open Open) {
 					used = append(used, n)
 				}
 			}
-			got, err := w.AppSubnet(t.Context(), a.ID, used)
+			got, err := w.AppSubnet(t.Context(), a.ID, "", used)
 			must(t, err)
 			networks[a.ID] = got
 			return got.String()
@@ -254,7 +254,7 @@ func testAddresses(t *testing.T, open Open) {
 			t.Errorf("subnets %v", got)
 		}
 		must(t, w.SetEdge(t.Context(), netip.MustParsePrefix("10.201.0.0/20"), netip.MustParsePrefix("10.201.16.0/26")))
-		_, err := w.AppSubnet(t.Context(), w.App(t, "third").ID, nil)
+		_, err := w.AppSubnet(t.Context(), w.App(t, "third").ID, "", nil)
 		wantErr(t, err, store.ErrNoAddress)
 		must(t, w.RemoveApp(t.Context(), a.ID))
 		delete(networks, a.ID)
@@ -275,7 +275,7 @@ func testAddresses(t *testing.T, open Open) {
 			{nil, "10.201.16.64/26"}, // it has this one now
 			{[]netip.Prefix{netip.MustParsePrefix("10.201.16.0/24")}, "10.201.17.0/26"},
 		} {
-			got, err := w.AppSubnet(t.Context(), a.ID, c.taken)
+			got, err := w.AppSubnet(t.Context(), a.ID, "", c.taken)
 			if err != nil || got.String() != c.want {
 				t.Errorf("with %v taken: %v, %v; want %s", c.taken, got, err, c.want)
 			}
