@@ -78,7 +78,7 @@ func randomOrder(r *rand.Rand) pipeline.ContainerOrder {
 		Owner:   pipeline.Owner{App: or("shop"), AppID: or("1"), Service: or("web"), Color: pipeline.Color(or("blue")), Deployment: or("d1"), Commit: word()},
 		Image:   or("sha256:1234"),
 		Edge:    pipeline.Attachment{Network: or("swingbridge-edge-abc123"), Address: netip.AddrFrom4([4]byte{10, 0, 0, byte(r.Uint32())})},
-		App:     or("swingbridge-shop-abc123"),
+		Links:   []pipeline.Link{{Network: or("swingbridge-shop-abc123")}},
 		Replica: r.IntN(5) - 1 + r.IntN(2),
 	}
 	o.Service = stack.Service{
@@ -168,7 +168,7 @@ func goodOrder() pipeline.ContainerOrder {
 		Image:   "sha256:1234",
 		Service: stack.Service{Name: "web", Env: map[string]string{"B": "2", "A": "1"}, Ports: []int{8000}, Expose: []int{9000}, StopGrace: 1500 * time.Millisecond},
 		Edge:    pipeline.Attachment{Network: "swingbridge-edge-abc123", Address: netip.MustParseAddr("10.0.0.2")},
-		App:     "swingbridge-shop-abc123",
+		Links:   []pipeline.Link{{Network: "swingbridge-shop-abc123", Aliases: []string{"web"}}},
 	}
 }
 
@@ -183,8 +183,8 @@ func TestSpec_TranslatesAnOrder(t *testing.T) {
 	if s.Name != "shop-web-green-d1-abc123-2" || *s.Config.StopTimeout != 2 || !slices.Equal(s.Config.Env, []string{"A=1", "B=2"}) || len(s.Config.ExposedPorts) != 2 {
 		t.Errorf("%s %+v", s.Name, s.Config)
 	}
-	if s.First.Address != "10.0.0.2" || s.Second.Aliases[0] != "web" {
-		t.Errorf("links %+v %+v", s.First, s.Second)
+	if s.First.Address != "10.0.0.2" || s.Rest[0].Aliases[0] != "web" {
+		t.Errorf("links %+v %+v", s.First, s.Rest)
 	}
 	same, err := offline().newSpec(o, nil)
 	if err != nil || same.Config.Labels[labelSpec] != s.Config.Labels[labelSpec] {
@@ -196,7 +196,7 @@ func TestSpec_TranslatesAnOrder(t *testing.T) {
 		t.Errorf("another order has the same hash: %v", err)
 	}
 	o.Edge = pipeline.Attachment{}
-	if s, err = offline().newSpec(o, nil); err != nil || s.Host.NetworkMode != "swingbridge-shop-abc123" || s.Second.Network != "" {
+	if s, err = offline().newSpec(o, nil); err != nil || s.Host.NetworkMode != "swingbridge-shop-abc123" || len(s.Rest) != 0 {
 		t.Errorf("without an edge: %+v, %v", s, err)
 	}
 }
