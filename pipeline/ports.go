@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/netip"
 	"time"
@@ -45,6 +46,23 @@ type Tree interface {
 	Context(ctx context.Context, b stack.Build) (io.ReadCloser, error)
 	// Hash identifies the content of the folder (git's tree hash).
 	Hash(folder string) (string, error)
+	// Walk calls f for what is at the path, and for all below it, folders before
+	// what is in them; "." is the whole tree. fs.SkipAll from f ends it well. An
+	// error wrapping fs.ErrNotExist if the path is absent; one that names the
+	// path where it, or something below it, cannot be had: a submodule, a name
+	// that no file system should see. A link is not followed: the path itself
+	// must not be one. f must not use the tree.
+	Walk(ctx context.Context, path string, f func(TreeEntry) error) error
+}
+
+// TreeEntry is one file, folder or link of a tree.
+type TreeEntry struct {
+	Path string      // below what is walked; "." is that itself
+	Mode fs.FileMode // 0644 or 0755, with fs.ModeDir or fs.ModeSymlink where it is one
+	Hash string      // of all that is in it
+	// Open reads the content; of a link, where it leads. Nil for a folder. To be
+	// used before f returns.
+	Open func() (io.ReadCloser, error)
 }
 
 // Commit is what people want to know about a commit.

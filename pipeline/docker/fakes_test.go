@@ -75,6 +75,11 @@ func (t tree) ReadFile(path string) ([]byte, error) {
 
 func (t tree) Hash(string) (string, error) { return shortHash(fmt.Sprint(map[string]string(t))), nil }
 
+// Walk is not what a build asks for.
+func (t tree) Walk(context.Context, string, func(pipeline.TreeEntry) error) error {
+	return errors.ErrUnsupported
+}
+
 func (t tree) Context(_ context.Context, b stack.Build) (io.ReadCloser, error) {
 	var buffer bytes.Buffer
 	w := tar.NewWriter(&buffer)

@@ -2,9 +2,15 @@ package pipelinetest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"path"
+	"slices"
 	"strings"
 
 	"github.com/swingbridge/swingbridge/pipeline"
@@ -108,6 +114,58 @@ func (t tree) ReadFile(path string) ([]byte, error) {
 
 func (t tree) Context(context.Context, stack.Build) (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader(t.sha)), nil
+}
+
+// Walk implements pipeline.Tree. There are no links, and no folders but those
+// that a path names.
+func (t tree) Walk(_ context.Context, at string, f func(pipeline.TreeEntry) error) error {
+	prefix, seen := path.Clean(at)+"/", map[string]bool{}
+	if prefix == "./" {
+		prefix = ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.files)) {
+		below, ok := strings.CutPrefix(name+"/", prefix)
+		if !ok {
+			continue
+		}
+		below = path.Clean(below) // of the path itself: "."
+		for i := range below {
+			if dir := path.Clean(below[:i]); (below[i] == '/' || i == 0 && below != ".") && !seen[dir] {
+				seen[dir] = true
+				if err := f(pipeline.TreeEntry{Path: dir, Mode: fs.ModeDir | 0o755, Hash: t.sum(path.Join(at, dir))}); err != nil {
+					return skipped(err)
+				}
+			}
+		}
+		content := t.files[name]
+		open := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(content)), nil }
+		if err := f(pipeline.TreeEntry{Path: below, Mode: 0o644, Hash: t.sum(name), Open: open}); err != nil {
+			return skipped(err)
+		}
+		seen[below] = true
+	}
+	if len(seen) == 0 {
+		return fmt.Errorf("%s: %w", at, fs.ErrNotExist)
+	}
+	return nil
+}
+
+func skipped(err error) error {
+	if errors.Is(err, fs.SkipAll) {
+		return nil
+	}
+	return err
+}
+
+// sum is the hash of all that is at a path.
+func (t tree) sum(at string) string {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(t.files)) {
+		if at == "." || name == at || strings.HasPrefix(name, at+"/") {
+			fmt.Fprintf(h, "%q %q\n", strings.TrimPrefix(name, at), t.files[name])
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))[:40]
 }
 
 func (t tree) Hash(folder string) (string, error) { return "tree-" + t.sha + folder, nil }

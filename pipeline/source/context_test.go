@@ -204,6 +204,9 @@ func wantRefusal(t *testing.T, tree pipeline.Tree, path, says string) {
 	if !errors.As(err, &refusal) || refusal.Path != path || !strings.Contains(err.Error(), says) {
 		t.Errorf("stream ended with %v, want a refusal of %q that says %q", err, path, says)
 	}
+	if err := walkAll(t, tree); !errors.As(err, &refusal) || refusal.Path != path || !strings.Contains(err.Error(), says) {
+		t.Errorf("walk ended with %v, want a refusal of %q that says %q", err, path, says)
+	}
 }
 
 func TestContext_ClosingEarlyEndsTheWalk(t *testing.T) {
