@@ -363,6 +363,8 @@ type Folders interface {
 	// Place writes a file or folder of the commit and returns its path on the
 	// host. The same content has the same path; what is there is left as it is.
 	Place(ctx context.Context, appID string, tree Tree, path string) (string, error)
+	// HasPlaced reports whether what Place wrote is still there.
+	HasPlaced(ctx context.Context, appID, placed string) (bool, error)
 	// PrunePlaced removes what Place wrote for the app, but for the paths to keep.
 	PrunePlaced(ctx context.Context, appID string, keep []string) (int, error)
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/pipeline/docker"
+	"github.com/swingbridge/swingbridge/pipeline/folder"
 	"github.com/swingbridge/swingbridge/pipeline/github"
 	"github.com/swingbridge/swingbridge/pipeline/source"
 	"github.com/swingbridge/swingbridge/server"
@@ -68,6 +69,7 @@ type plant struct {
 	local    *proxy.Proxy // nil where a proxy process has the data plane
 	plane    dataPlane
 	source   *source.Source
+	folders  *folder.Folders
 	github   *github.Client
 	sender   *github.Sender
 	runner   *pipeline.Runner
@@ -236,9 +238,10 @@ func (p *plant) openPlane(context.Context) (err error) {
 }
 
 func (p *plant) openRunner(context.Context) error {
+	p.folders = folder.New(folder.Options{Dir: filepath.Join(p.cfg.Data, "apps")})
 	p.runner = &pipeline.Runner{
 		Source: p.source, Engine: p.engine, Proxy: p.plane, Prover: p.plane, Ledger: ledger{p.store, p.logs, p.metrics},
-		Targets: p.plane, Gauge: p.plane, Modes: p.plane,
+		Folders: p.folders, Targets: p.plane, Gauge: p.plane, Modes: p.plane,
 		Edge: p.engine.EdgeName(), AppNetwork: func(a pipeline.App, key string) string { return p.engine.AppNetwork(a.Name, key) },
 		Now: time.Now, Logger: p.log,
 	}
@@ -247,9 +250,22 @@ func (p *plant) openRunner(context.Context) error {
 		Apps: p.store, Deployments: p.store, Environments: p.store, Tokens: p.store, Auditor: p.store, Jobs: p.queue, Replayer: replayer{p.store},
 		Source: p.source, Engine: p.engine, Proxy: p.plane, Modes: p.plane,
 		Masked: logs.Masked, NewToken: newToken,
-		RemoveThings: func(ctx context.Context, a pipeline.App) error { return p.engine.RemoveApp(ctx, a.ID) },
+		RemoveThings: p.removeThings,
 		Added:        p.heads.Look, Now: time.Now, Logger: p.log,
 	})
+	return nil
+}
+
+// removeThings takes away what an app has outside of the database, but for its
+// data: volumes and data folders stay.
+func (p *plant) removeThings(ctx context.Context, a pipeline.App) error {
+	if err := p.engine.RemoveApp(ctx, a.ID); err != nil {
+		return err
+	}
+	if _, err := p.folders.PrunePlaced(ctx, a.ID, nil); err != nil {
+		// A container may have put files of another user there; the app ends all the same.
+		p.log.WarnContext(ctx, "files of the app's commits stay on the disk", "app", a.Name, "error", err)
+	}
 	return nil
 }
 

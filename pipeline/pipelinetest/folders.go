@@ -23,6 +23,11 @@ func (f *Folders) Place(ctx context.Context, appID string, tree pipeline.Tree, p
 	return "/files/" + appID + "/" + hash + "/" + path, err
 }
 
+// HasPlaced implements pipeline.Folders.
+func (f *Folders) HasPlaced(ctx context.Context, _, _ string) (bool, error) {
+	return true, f.w.call(ctx, "folders.HasPlaced")
+}
+
 // PrunePlaced implements pipeline.Folders.
 func (f *Folders) PrunePlaced(ctx context.Context, _ string, _ []string) (int, error) {
 	return 0, f.w.call(ctx, "folders.PrunePlaced")
