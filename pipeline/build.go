@@ -11,15 +11,15 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
-// build makes the images that are missing and, beside that, the app's network.
-// Where the build fails the network stays: it is the app's, not the attempt's.
+// build makes the images that are missing and, beside that, the app's networks.
+// Where the build fails they stay: they are the app's, not the attempt's.
 func (x *run) build(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var network sync.WaitGroup
 	var noNetwork error
 	network.Go(func() {
-		if noNetwork = x.ensureNetwork(ctx); noNetwork != nil {
+		if noNetwork = x.ensureNetworks(ctx); noNetwork != nil {
 			cancel(noNetwork)
 		}
 	})
@@ -96,9 +96,11 @@ func (x *run) imagesThere(ctx context.Context) error {
 }
 
 func (x *run) owner(service string) Owner {
+	svc, _ := x.rel.Stack.Service(service)
 	return Owner{
 		App: x.app.Name, AppID: x.app.ID, Service: service, Color: x.dep.Color,
 		Deployment: x.dep.ID, Commit: x.dep.Commit, Repo: x.app.Repo,
+		Role: svc.Role,
 	}
 }
 

@@ -28,6 +28,9 @@ func (x *run) cutOver(ctx context.Context) (string, error) {
 	if kerr := <-kept; err == nil {
 		err = kerr
 	}
+	if err == nil {
+		err = x.leavesLive(ctx)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -52,7 +55,8 @@ func (x *run) swingAndProve(ctx context.Context, entry Entry) (Swung, error) {
 	return swung, nil
 }
 
-// keepRunning lets the engine start the containers again from now on. It runs
+// keepRunning lets the engine start the containers again from now on, and kept
+// services call them. It runs
 // beside the swing, for the engine takes its time and visitors wait for that;
 // the deployment is not watched before it is done. Killed in between, the run
 // is taken up again in this step and does it then.
@@ -62,7 +66,7 @@ func (x *run) keepRunning(ctx context.Context) error {
 			return fmt.Errorf("set restart policy of %s: %w", c.Name, err)
 		}
 	}
-	return nil
+	return x.comesLive(ctx)
 }
 
 // swing changes the table, or finds it changed already: after an interruption,
@@ -107,6 +111,9 @@ func (x *run) cutBack(ctx context.Context) error {
 		}
 	case x.back.Load() != nil:
 		x.checkBack(ctx, now)
+	}
+	if err := x.liveBack(ctx); err != nil {
+		return err
 	}
 	for _, c := range x.containers {
 		if err := x.Engine.SetRestart(ctx, c.ID, false); err != nil && !errors.Is(err, ErrNotFound) {

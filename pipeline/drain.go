@@ -140,8 +140,8 @@ func (x *run) leaving(ctx context.Context) ([]string, error) {
 	return slices.Compact(out), nil
 }
 
-// others lists the app's containers that belong to deployments which are over.
-// One that serves or runs is left alone, whatever this run thinks.
+// others lists the app's containers that belong to deployments which are over;
+// kept services' belong to none. One that serves or runs is left alone, whatever this run thinks.
 func (x *run) others(ctx context.Context) ([]Container, error) {
 	there, err := x.Engine.List(ctx, Filter{AppID: x.app.ID})
 	if err != nil {
@@ -149,7 +149,7 @@ func (x *run) others(ctx context.Context) ([]Container, error) {
 	}
 	var out []Container
 	for _, c := range there {
-		if c.Owner.Deployment == x.dep.ID || c.Owner.Deployment == x.live.ID {
+		if c.Owner.Deployment == "" || c.Owner.Deployment == x.dep.ID || c.Owner.Deployment == x.live.ID {
 			continue
 		}
 		d, err := x.Ledger.Deployment(ctx, c.Owner.Deployment)

@@ -200,6 +200,7 @@ type Network struct {
 	Range    netip.Prefix // for addresses the engine chooses
 	Isolated bool         // internal, no traffic between containers: the edge
 	Internal bool         // no way out of it
+	Labels   map[string]string
 }
 
 // Engine is the container engine as a whole.
@@ -235,8 +236,9 @@ type ContainerOrder struct {
 
 // Link is a place on a network, under some names.
 type Link struct {
-	Network string
-	Aliases []string
+	Network  string
+	Aliases  []string
+	External bool // the network is not ours: its name is the engine's own
 }
 
 // Attachment is a place on a network.

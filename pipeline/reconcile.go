@@ -54,7 +54,7 @@ func (r *Runner) Reconcile(ctx context.Context, current Current) error {
 	}
 	// Last: visitors have left them by now, or they are not ended.
 	for _, c := range there {
-		if _, current := byID[c.Owner.Deployment]; !current {
+		if _, current := byID[c.Owner.Deployment]; !current && c.Owner.Deployment != "" {
 			if err := r.endOrphan(ctx, c); err != nil {
 				errs = append(errs, fmt.Errorf("container %s: %w", c.Name, err))
 			}

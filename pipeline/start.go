@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
@@ -14,6 +13,9 @@ import (
 func (x *run) start(ctx context.Context) (string, error) {
 	x.containers = nil
 	for _, svc := range x.rel.Stack.Services {
+		if !svc.Role.Colored() {
+			continue
+		}
 		for replica := range max(svc.Replicas, 1) {
 			c, err := x.startOne(ctx, svc, replica)
 			if err != nil {
@@ -26,19 +28,22 @@ func (x *run) start(ctx context.Context) (string, error) {
 }
 
 func (x *run) startOne(ctx context.Context, svc stack.Service, replica int) (Container, error) {
-	addr, err := x.Ledger.Reserve(ctx, x.dep.ID, svc.Name, replica)
-	if err != nil {
-		return Container{}, fmt.Errorf("reserve an address: %w", err)
-	}
 	order := ContainerOrder{
 		Owner: x.owner(svc.Name), Image: x.rel.Images[svc.Name], Service: svc, Volumes: x.rel.Stack.Volumes,
-		Edge: Attachment{Network: x.Edge, Address: addr}, Links: []Link{{Network: x.AppNetwork(x.app, ""), Aliases: []string{svc.Name}}}, Replica: replica,
+		Links: x.links(svc), Replica: replica, Allowed: x.app.Allow,
+	}
+	if routed(x.app, x.rel, svc) {
+		addr, err := x.Ledger.Reserve(ctx, x.dep.ID, svc.Name, replica)
+		if err != nil {
+			return Container{}, fmt.Errorf("reserve an address: %w", err)
+		}
+		order.Edge = Attachment{Network: x.Edge, Address: addr}
 	}
 	c, err := x.Engine.Ensure(ctx, order)
 	if errors.Is(err, ErrNotFound) {
-		// The network was made beside the build, and somebody may have pruned it
-		// since: nothing was on it.
-		if err := x.ensureNetwork(ctx); err != nil {
+		// The networks were made beside the build, and somebody may have pruned
+		// them since: nothing was on them.
+		if err := x.ensureNetworks(ctx); err != nil {
 			return Container{}, err
 		}
 		c, err = x.Engine.Ensure(ctx, order)
@@ -53,42 +58,6 @@ func (x *run) startOne(ctx context.Context, svc stack.Service, replica int) (Con
 		return Container{}, fmt.Errorf("look at container: %w", err)
 	}
 	return c, nil
-}
-
-// ensureNetwork makes the app's own network, out of our subnets and beside all
-// that are in use.
-func (x *run) ensureNetwork(ctx context.Context) error {
-	name := x.AppNetwork(x.app, "")
-	used, err := x.Engine.Subnets(ctx)
-	if err != nil {
-		return fmt.Errorf("list networks: %w", err)
-	}
-	subnet, err := x.Ledger.AppSubnet(ctx, x.app.ID, "", beside(name, used))
-	if err != nil {
-		return fmt.Errorf("choose a subnet: %w", err)
-	}
-	n := Network{
-		Name: name, AppID: x.app.ID, App: x.app.Name, Subnet: subnet,
-		Gateway: subnet.Addr().Next(), Range: subnet,
-	}
-	if err := x.Engine.EnsureNetwork(ctx, n); err != nil {
-		return fmt.Errorf("make network %s: %w", name, err)
-	}
-	return nil
-}
-
-// beside lists what others have than the network of that name. Where it is
-// there already it stays, also if something came to overlap it since.
-func beside(name string, used map[string][]netip.Prefix) []netip.Prefix {
-	var others []netip.Prefix
-	for network, subnets := range used {
-		for _, s := range subnets {
-			if network != name && !overlaps(s, used[name]) {
-				others = append(others, s)
-			}
-		}
-	}
-	return others
 }
 
 // removeNew takes the deployment's containers away again; they have no

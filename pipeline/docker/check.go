@@ -32,7 +32,10 @@ func (e *Engine) checkOrder(o pipeline.ContainerOrder) error {
 		return refused("network %q is not this installation's", o.Edge.Network)
 	}
 	for _, l := range o.Links {
-		if !e.ourNetwork(l.Network) {
+		switch {
+		case l.External && !isForeignNetwork(l.Network):
+			return refused("network %q is not one that an operator made", l.Network)
+		case !l.External && !e.ourNetwork(l.Network):
 			return refused("network %q is not this installation's", l.Network)
 		}
 	}

@@ -54,6 +54,18 @@ func isPath(s string) bool { return len(s) <= 63 && fits(s, `^[a-z0-9]+([._-][a-
 // isKey reports whether it can be the beginning of a tag as it is.
 func isKey(s string) bool { return len(s) <= 100 && fits(s, `^[a-zA-Z0-9_][a-zA-Z0-9_.-]*$`) }
 
+func isOurLabel(label string) bool { return strings.HasPrefix(strings.ToLower(label), labelPrefix) }
+
+// isForeignNetwork reports whether a network of that name can be one that an
+// operator made.
+func isForeignNetwork(name string) bool {
+	switch name {
+	case "host", "none", "bridge", "default":
+		return false
+	}
+	return isName(name) && !strings.HasPrefix(name, "swingbridge-")
+}
+
 func fits(s, pattern string) bool { return regexp.MustCompile(pattern).MatchString(s) }
 
 // EdgeName is the network where the proxy reaches containers.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,6 +72,8 @@ func (e *Engine) checkNetwork(n pipeline.Network) error {
 	switch {
 	case !e.ourNetwork(n.Name):
 		return refused("network name %q is not one of this installation's", n.Name)
+	case slices.ContainsFunc(slices.Collect(maps.Keys(n.Labels)), isOurLabel):
+		return refused("network %s: labels that begin with %s are ours", n.Name, labelPrefix)
 	case !n.Subnet.IsValid() || n.Subnet != n.Subnet.Masked():
 		return refused("network %s: subnet %s", n.Name, n.Subnet)
 	case n.Gateway.IsValid() && !n.Subnet.Contains(n.Gateway):
@@ -88,7 +92,11 @@ func (e *Engine) networkOptions(n pipeline.Network) network.CreateOptions {
 	if n.Range.IsValid() {
 		pool.IPRange = n.Range.String()
 	}
-	labels := e.ours()
+	labels := maps.Clone(n.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.Copy(labels, e.ours())
 	if n.AppID != "" {
 		labels[labelAppID], labels[labelApp] = n.AppID, n.App
 	}
