@@ -57,28 +57,61 @@ func (x *run) images(ctx context.Context) (string, error) {
 
 func (x *run) image(ctx context.Context, svc stack.Service) (id string, cached bool, err error) {
 	if svc.Build == nil {
-		id, err = x.Engine.Pull(ctx, svc.Image, x.log)
+		id, err = x.Engine.Pull(ctx, PullOrder{
+			Ref: svc.Image, Policy: svc.Settings.PullPolicy, Platform: svc.Settings.Platform,
+		}, x.log)
 		return id, true, err
 	}
-	tree, err := x.tree.Hash(svc.Build.Context)
+	trees, err := buildTrees(x.tree, *svc.Build)
 	if err != nil {
-		return "", false, fmt.Errorf("build context %s: %w", svc.Build.Context, err)
+		return "", false, err
 	}
-	secrets := map[string]string{}
-	for _, name := range svc.Build.Secrets {
-		value, ok := x.env[name]
-		if !ok {
-			return "", false, fmt.Errorf("build secret %s is not set: swingbridge env set %s %s", name, x.app.Name, name)
-		}
-		secrets[name] = value
+	secrets, err := x.buildSecrets(*svc.Build)
+	if err != nil {
+		return "", false, err
 	}
 	return x.Engine.Build(ctx, BuildOrder{
 		Owner:   x.owner(svc.Name),
-		Key:     stack.Key(*svc.Build, tree, fingerprint(secrets)),
+		Key:     stack.Key(*svc.Build, trees, fingerprint(secrets)),
 		Spec:    *svc.Build,
 		Tree:    x.tree,
 		Secrets: secrets,
 	}, x.log)
+}
+
+// buildTrees identifies all folders that a build sees: its context, and after it
+// the further ones in the order of their names.
+func buildTrees(tree Tree, b stack.Build) (string, error) {
+	out, err := tree.Hash(b.Context)
+	if err != nil {
+		return "", fmt.Errorf("build context %s: %w", b.Context, err)
+	}
+	for _, name := range sortedKeys(b.Contexts) {
+		hash, err := tree.Hash(b.Contexts[name])
+		if err != nil {
+			return "", fmt.Errorf("build context %s in %s: %w", name, b.Contexts[name], err)
+		}
+		out += " " + hash
+	}
+	return out, nil
+}
+
+// buildSecrets are the values of the build's secrets by their ids.
+func (x *run) buildSecrets(b stack.Build) (map[string]string, error) {
+	out := map[string]string{}
+	for _, id := range b.Secrets {
+		if held, ok := b.Held[id]; ok {
+			out[id] = string(held)
+			continue
+		}
+		name := b.Variable(id)
+		value, ok := x.env[name]
+		if !ok {
+			return nil, fmt.Errorf("build secret %s is not set: swingbridge env set %s %s", name, x.app.Name, name)
+		}
+		out[id] = value
+	}
+	return out, nil
 }
 
 // imagesThere makes sure that a rollback can be started at all.

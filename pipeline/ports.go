@@ -96,11 +96,19 @@ type Images interface {
 	Build(ctx context.Context, b BuildOrder, log io.Writer) (id string, cached bool, err error)
 	// HasImage reports whether the image ID is still on the engine.
 	HasImage(ctx context.Context, id string) (bool, error)
-	// Pull resolves an image reference to an ID, pulling it if it is absent.
-	Pull(ctx context.Context, ref string, log io.Writer) (id string, err error)
+	// Pull resolves an image reference to an ID, pulling it if it is absent or
+	// the order's policy says so.
+	Pull(ctx context.Context, o PullOrder, log io.Writer) (id string, err error)
 	// PruneImages removes this installation's images of the app that are not
 	// in keep (image IDs) and not in use, and says how many.
 	PruneImages(ctx context.Context, appID string, keep []string) (int, error)
+}
+
+// PullOrder says which image to have.
+type PullOrder struct {
+	Ref      string
+	Policy   string // always, missing or never; empty: missing
+	Platform string // as in linux/arm64; empty: the engine's
 }
 
 // BuildOrder is all that a build needs.
@@ -109,7 +117,7 @@ type BuildOrder struct {
 	Key     string // content key: same key, same image
 	Spec    stack.Build
 	Tree    Tree
-	Secrets map[string]string // values for Spec.Secrets
+	Secrets map[string]string // values for Spec.Secrets, by id
 }
 
 // Containers makes, looks at and ends containers.

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/docker/docker/api/types/mount"
@@ -52,9 +53,8 @@ func (e *Engine) checkOrder(o pipeline.ContainerOrder) error {
 
 // checkHost looks at what becomes part of the container's HostConfig.
 func checkHost(svc stack.Service) error {
-	limits := svc.Limits
-	if limits.Memory < 0 || limits.MemoryReservation < 0 || limits.Pids < 0 || !(limits.CPUs >= 0 && limits.CPUs < 1e6) {
-		return refused("service %s: limits %+v", svc.Name, limits)
+	if err := errors.Join(checkLimits(svc.Name, svc.Limits), checkSettings(svc), checkFiles(svc)); err != nil {
+		return err
 	}
 	for target, options := range svc.Tmpfs {
 		if !strings.HasPrefix(target, "/") {

@@ -70,7 +70,7 @@ func (e *Engine) ensure(ctx context.Context, s spec) (pipeline.Container, error)
 		id, err := e.create(ctx, s)
 		switch {
 		case err == nil:
-			return e.connect(ctx, id, s)
+			return e.equip(ctx, id, s)
 		case !cerrdefs.IsConflict(err):
 			return pipeline.Container{}, said(err, "create %s", s.Name)
 		}
@@ -129,9 +129,26 @@ func (e *Engine) sameOrder(c container.InspectResponse, s spec) bool {
 		c.State.Status != container.StateRemoving && c.State.Status != container.StateDead
 }
 
-// complete connects the networks that are still to do: a crash may have come
-// between creating and connecting.
+// equip gives a container that was just made its files and its networks.
+func (e *Engine) equip(ctx context.Context, id string, s spec) (pipeline.Container, error) {
+	if err := e.put(ctx, id, s); err != nil {
+		there, lookErr := e.mine(ctx, id)
+		if lookErr != nil {
+			return pipeline.Container{}, err
+		}
+		return e.describe(there), err
+	}
+	return e.connect(ctx, id, s)
+}
+
+// complete does what is still to do: a crash may have come between creating the
+// container and giving it its files and networks. One that ran had them.
 func (e *Engine) complete(ctx context.Context, there container.InspectResponse, s spec) (pipeline.Container, error) {
+	if there.State.Status == container.StateCreated {
+		if err := e.put(ctx, there.ID, s); err != nil {
+			return e.describe(there), err
+		}
+	}
 	var missing []link
 	for _, l := range s.Rest {
 		if there.NetworkSettings.Networks[l.Network] == nil {

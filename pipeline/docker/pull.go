@@ -14,49 +14,66 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline"
 )
 
-// Pull resolves an image reference to an ID, pulling it if the engine does not
-// have it. Progress goes to log as lines.
-func (e *Engine) Pull(ctx context.Context, ref string, log io.Writer) (string, error) {
-	there, err := e.api.ImageInspect(ctx, ref)
-	if err == nil {
+// Pull resolves an image reference to an ID. It pulls the image if the engine
+// does not have it, if the one it has is for another platform, or if the policy
+// is "always". Progress goes to log as lines.
+func (e *Engine) Pull(ctx context.Context, o pipeline.PullOrder, log io.Writer) (string, error) {
+	there, err := e.api.ImageInspect(ctx, o.Ref)
+	switch {
+	case err != nil && !cerrdefs.IsNotFound(err):
+		return "", said(err, "look at image %s", o.Ref)
+	case err == nil && o.Policy != "always" && isPlatform(there, o.Platform):
 		return there.ID, nil
+	case o.Policy == "never":
+		return "", fmt.Errorf("image %s is not on the engine, and its pull policy is never: %w", o.Ref, pipeline.ErrNotFound)
 	}
-	if !cerrdefs.IsNotFound(err) {
-		return "", said(err, "look at image %s", ref)
+	if err := e.pull(ctx, o, log); err != nil {
+		return "", err
 	}
-	named, err := reference.ParseNormalizedNamed(ref)
+	there, err = e.api.ImageInspect(ctx, o.Ref)
 	if err != nil {
-		return "", fmt.Errorf("%w image %q: %w", pipeline.ErrInvalid, ref, err)
+		return "", said(err, "look at image %s after pulling it", o.Ref)
+	}
+	return there.ID, nil
+}
+
+// isPlatform reports whether the image is for the platform, as far as that is
+// said: os/architecture/variant.
+func isPlatform(i image.InspectResponse, platform string) bool {
+	parts := strings.Split(platform, "/")
+	return platform == "" || len(parts) > 1 && i.Os == parts[0] && i.Architecture == parts[1] &&
+		(len(parts) == 2 || i.Variant == parts[2])
+}
+
+// pull brings the image from its registry, with the credentials that there are.
+func (e *Engine) pull(ctx context.Context, o pipeline.PullOrder, log io.Writer) error {
+	named, err := reference.ParseNormalizedNamed(o.Ref)
+	if err != nil {
+		return fmt.Errorf("%w image %q: %w", pipeline.ErrInvalid, o.Ref, err)
 	}
 	credentials, err := readCredentials(e.configFile)
 	if err != nil {
-		return "", err
+		return err
 	}
-	opts := image.PullOptions{}
+	opts := image.PullOptions{Platform: o.Platform}
 	if c, ok := credentials.find(reference.Domain(named)); ok {
 		opts.RegistryAuth, err = registry.EncodeAuthConfig(registry.AuthConfig{
 			Username: c.user, Password: c.password, IdentityToken: c.token, ServerAddress: reference.Domain(named),
 		})
 		if err != nil {
-			return "", fmt.Errorf("encode the credentials of %s: %w", reference.Domain(named), err)
+			return fmt.Errorf("encode the credentials of %s: %w", reference.Domain(named), err)
 		}
 	}
-	body, err := e.api.ImagePull(ctx, ref, opts)
+	body, err := e.api.ImagePull(ctx, o.Ref, opts)
 	if err != nil {
-		return "", said(err, "pull image %s", ref)
+		return said(err, "pull image %s", o.Ref)
 	}
 	defer body.Close()
-	if err := messages(body, func(m message) error { return pullLine(ref, m, log) }); err != nil {
-		if ctx.Err() != nil {
-			return "", fmt.Errorf("pull image %s: %w", ref, context.Cause(ctx))
-		}
-		return "", err
+	err = messages(body, func(m message) error { return pullLine(o.Ref, m, log) })
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("pull image %s: %w", o.Ref, context.Cause(ctx))
 	}
-	there, err = e.api.ImageInspect(ctx, ref)
-	if err != nil {
-		return "", said(err, "look at image %s after pulling it", ref)
-	}
-	return there.ID, nil
+	return err
 }
 
 // pullLine writes what is worth a line: not the bars that move.

@@ -15,6 +15,8 @@ import (
 	"github.com/docker/docker/api/types/image"
 	dockerregistry "github.com/docker/docker/api/types/registry"
 	"github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/swingbridge/swingbridge/pipeline"
 )
 
 // privateRegistry asks everybody for a password, and returns where it is and a
@@ -72,7 +74,7 @@ func TestPrivateRegistry_BuildsAndPullsLogIn(t *testing.T) {
 
 	w.build("FROM "+ref+"\nCMD [\"derived\"]\n", "derived")
 	var log strings.Builder
-	pulled, err := w.Pull(t.Context(), ref, &log)
+	pulled, err := w.Pull(t.Context(), pipeline.PullOrder{Ref: ref}, &log)
 	if err != nil || pulled != id {
 		t.Fatalf("pulled %q, want %q: %v", pulled, id, err)
 	}
@@ -81,7 +83,7 @@ func TestPrivateRegistry_BuildsAndPullsLogIn(t *testing.T) {
 	}
 
 	nobody := setup(t)
-	if _, err := nobody.Pull(t.Context(), host+"/team/other:1", io.Discard); err == nil {
+	if _, err := nobody.Pull(t.Context(), pipeline.PullOrder{Ref: host + "/team/other:1"}, io.Discard); err == nil {
 		t.Error("pulled without credentials")
 	}
 	_, _, err = nobody.Build(t.Context(), nobody.buildOrder("FROM "+host+"/team/other:1\n", "k"), io.Discard)

@@ -26,8 +26,9 @@ type spec struct {
 	Name   string
 	Config *container.Config
 	Host   *container.HostConfig
-	First  link   // given at creation, for API 1.41 takes one network there
-	Rest   []link // connected before the start
+	First  link            // given at creation, for API 1.41 takes one network there
+	Rest   []link          // connected before the start
+	Files  []stack.Content // put into it before the start
 }
 
 // link is a container's place on a network.
@@ -52,7 +53,7 @@ func (e *Engine) newSpec(o pipeline.ContainerOrder, inherited []string) (spec, e
 	if err != nil {
 		return spec{}, err
 	}
-	s := spec{Name: e.containerName(o), Config: config}
+	s := spec{Name: e.containerName(o), Config: config, Files: o.Service.Files}
 	if o.Edge.Network != "" {
 		edge := link{Network: o.Edge.Network}
 		if o.Edge.Address.IsValid() {
@@ -87,18 +88,12 @@ func hostConfig(svc stack.Service, mounts []mount.Mount, net string) *container.
 		Mounts:        mounts,
 		Tmpfs:         svc.Tmpfs,
 		Init:          svc.Init,
-		Resources: container.Resources{
-			Memory:            svc.Limits.Memory,
-			MemoryReservation: svc.Limits.MemoryReservation,
-			NanoCPUs:          int64(svc.Limits.CPUs * 1e9),
-		},
+		Resources:     resources(svc.Limits),
 	}
 	if net == "" {
 		host.NetworkMode = "none"
 	}
-	if svc.Limits.Pids > 0 {
-		host.PidsLimit = &svc.Limits.Pids
-	}
+	set(host, svc.Settings)
 	return host
 }
 
@@ -127,6 +122,10 @@ func (e *Engine) config(o pipeline.ContainerOrder, inherited []string) (*contain
 		grace = int((svc.StopGrace + time.Second - 1) / time.Second)
 	}
 	config := &container.Config{
+		Hostname:     svc.Settings.Hostname,
+		Domainname:   svc.Settings.Domainname,
+		Tty:          svc.Settings.TTY,
+		OpenStdin:    svc.Settings.StdinOpen,
 		Image:        o.Image,
 		Entrypoint:   svc.Entrypoint,
 		Cmd:          svc.Command,
@@ -152,6 +151,7 @@ func (e *Engine) config(o pipeline.ContainerOrder, inherited []string) (*contain
 	if config.Labels == nil {
 		config.Labels = map[string]string{}
 	}
+	maps.Copy(config.Labels, svc.Settings.Annotations)
 	maps.Copy(config.Labels, e.ownerLabels(o))
 	return config, nil
 }

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"encoding/json"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
@@ -35,6 +36,10 @@ func checkSafe(t *testing.T, s spec) {
 	host := *s.Host
 	host.Mounts, host.NetworkMode, host.LogConfig, host.Tmpfs, host.Init = nil, "", container.LogConfig{}, nil, nil
 	host.Memory, host.MemoryReservation, host.NanoCPUs, host.PidsLimit = 0, 0, 0, nil
+	checkOwn(t, s)
+	host.MemorySwap, host.MemorySwappiness, host.CPUShares, host.CPUQuota, host.CPUPeriod, host.CpusetCpus, host.BlkioWeight = 0, nil, 0, 0, 0, "", 0
+	host.ExtraHosts, host.DNS, host.DNSSearch, host.DNSOptions, host.Sysctls, host.Ulimits = nil, nil, nil, nil, nil, nil
+	host.ShmSize, host.ReadonlyRootfs, host.CapDrop, host.GroupAdd = 0, false, nil, nil
 	want := container.HostConfig{
 		RestartPolicy: container.RestartPolicy{Name: "no"}, SecurityOpt: []string{"no-new-privileges:true"},
 	}
@@ -48,13 +53,39 @@ func checkSafe(t *testing.T, s spec) {
 	}
 }
 
+// checkOwn looks at settings that are fine only with certain values.
+func checkOwn(t *testing.T, s spec) {
+	t.Helper()
+	for key := range s.Host.Sysctls {
+		if !strings.HasPrefix(key, "net.") && !strings.HasPrefix(key, "fs.mqueue.") && !strings.HasPrefix(key, "kernel.shm") &&
+			!strings.HasPrefix(key, "kernel.msg") && key != "kernel.sem" || strings.ContainsAny(key, "/ ") {
+			t.Errorf("sysctl %q is the whole host's", key)
+		}
+	}
+	for _, f := range s.Files {
+		if !strings.HasPrefix(f.Target, "/") || slices.Contains(strings.Split(f.Target, "/"), "..") || f.Mode > 0o7777 {
+			t.Errorf("file %q with mode %o", f.Target, f.Mode)
+		}
+	}
+	for label := range s.Config.Labels {
+		if strings.HasPrefix(label, labelPrefix) && !slices.Contains(ourLabels(), label) {
+			t.Errorf("label %q", label)
+		}
+	}
+}
+
+func ourLabels() []string {
+	return append(slices.Collect(maps.Keys(offline().ownerLabels(pipeline.ContainerOrder{}))), labelSpec)
+}
+
 // hostile is what somebody might write into a compose file, between what is fine.
 func hostile() []string {
 	return []string{
 		"web", "web", "web", "data", "/data", "", "/", "/etc", "../../etc", "/var/run/docker.sock", "host", "container:abc", "bridge",
 		"none", "swingbridge-edge-abc123", "swingbridge-edge-abc123", "swingbridge-shop-abc123", "swingbridge-edge-zzz999", "privileged", "bind",
 		"size=1m", "rbind,rshared", "o=bind", "local", "tmpfs", "a b", "a\x00b", "a\nb", "--privileged", "dev.swingbridge.app", "ÿ", "shop", "shop", "d1", "d1",
-		"sha256:1234", "blue", "json-file", strings.Repeat("x", 300),
+		"sha256:1234", "blue", "json-file", strings.Repeat("x", 300), "kernel.core_pattern", "net.core.somaxconn", "net./../kernel/core_pattern",
+		"a:host-gateway", "a:b", "10.0.0.1", "ALL", "/run/../etc/passwd", "/run/secrets/a", "dev.swingbridge.spec",
 	}
 }
 
@@ -84,6 +115,14 @@ func randomOrder(r *rand.Rand) pipeline.ContainerOrder {
 	o.Service = stack.Service{
 		Name: or("web"), Command: []string{word()}, Env: pairs(), User: word(), Labels: pairs(), StopSignal: word(), Tmpfs: pairs(),
 		Expose: []int{r.IntN(65536)}, Limits: stack.Limits{Memory: r.Int64N(9) - 1, CPUs: r.Float64()}, Log: &stack.Log{Driver: word(), Options: pairs()},
+	}
+	o.Service.Settings = stack.Settings{
+		Hostname: or("a"), Sysctls: pairs(), ExtraHosts: []string{or("a:10.0.0.1")}, DNS: []string{or("10.0.0.1")}, ReadOnly: r.IntN(2) == 0,
+		CapDrop: []string{or("ALL")}, GroupAdd: []string{or("1000")}, Annotations: pairs(), ShmSize: r.Int64N(9) - 1, TTY: r.IntN(2) == 0,
+		Ulimits: []stack.Ulimit{{Name: word(), Soft: 1, Hard: 2}},
+	}
+	if r.IntN(3) == 0 {
+		o.Service.Files = []stack.Content{{Target: or("/run/secrets/a"), Data: []byte(word()), Mode: r.Uint32N(0o10100)}}
 	}
 	if r.IntN(2) == 0 {
 		o.Service.Mounts = []stack.Mount{{Volume: or("data"), Target: or("/data"), ReadOnly: r.IntN(2) == 0}}
@@ -138,6 +177,7 @@ func FuzzSpec(f *testing.F) {
 func TestSpec_TheCheckerNotices(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*container.HostConfig){
+		"sysctl":     func(h *container.HostConfig) { h.Sysctls = map[string]string{"kernel.core_pattern": "|/x"} },
 		"bind":       func(h *container.HostConfig) { h.Binds = []string{"/:/host"} },
 		"privileged": func(h *container.HostConfig) { h.Privileged = true },
 		"host net":   func(h *container.HostConfig) { h.NetworkMode = "host" },

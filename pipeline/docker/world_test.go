@@ -188,7 +188,7 @@ func TestImport_MakesAnImageThatCanBePulledAndRemoved(t *testing.T) {
 	if err := w.Import(t.Context(), ref, stream); err != nil {
 		t.Fatal(err)
 	}
-	id, err := w.Pull(t.Context(), ref, failingWriter{errors.New("nothing to say")})
+	id, err := w.Pull(t.Context(), pipeline.PullOrder{Ref: ref}, failingWriter{errors.New("nothing to say")})
 	if err != nil || !strings.HasPrefix(id, "sha256:") {
 		t.Errorf("pull: %q, %v", id, err)
 	}
@@ -198,7 +198,7 @@ func TestImport_MakesAnImageThatCanBePulledAndRemoved(t *testing.T) {
 			t.Errorf("remove: %v", err)
 		}
 	}
-	if _, err := w.Pull(t.Context(), "127.0.0.1:1/nobody/is:here", failingWriter{}); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") {
+	if _, err := w.Pull(t.Context(), pipeline.PullOrder{Ref: "127.0.0.1:1/nobody/is:here"}, failingWriter{}); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") {
 		t.Errorf("pull from nowhere: %v", err)
 	}
 }

@@ -107,8 +107,8 @@ func (e *Engine) HasImage(ctx context.Context, id string) (bool, error) {
 }
 
 // Pull implements pipeline.Images.
-func (e *Engine) Pull(ctx context.Context, ref string, _ io.Writer) (string, error) {
-	return "sha256:" + ref, e.w.call(ctx, "engine.Pull")
+func (e *Engine) Pull(ctx context.Context, o pipeline.PullOrder, _ io.Writer) (string, error) {
+	return "sha256:" + o.Ref, e.w.call(ctx, "engine.Pull")
 }
 
 // PruneImages implements pipeline.Images.

@@ -11,26 +11,41 @@ import (
 	"slices"
 )
 
-// Key identifies the image that a build makes: the same tree (git's hash of
-// the context folder), Dockerfile, arguments, target and build secrets give
-// the same key, in hexadecimal. secrets is a fingerprint of the secrets'
+// Key identifies the image that a build makes, in hexadecimal: whatever of the
+// build decides what is in the image is in the key. Where the context lies, what
+// the builder may take from its cache and how it may work do not.
+//
+// trees is git's hash of the context folder, and after it those of the further
+// contexts in the order of their names. secrets is a fingerprint of the secrets'
 // values, empty without any.
-func Key(b Build, tree, secrets string) string {
+func Key(b Build, trees, secrets string) string {
 	h := sha256.New()
 	write := func(text string) { fmt.Fprintf(h, "%d:%s,", len(text), text) }
-	write("v1")
-	write(tree)
+	table := func(what string, m map[string]string) {
+		fmt.Fprintf(h, "%d %s,", len(m), what)
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			write(name)
+			write(m[name])
+		}
+	}
+	list := func(what string, names []string) {
+		fmt.Fprintf(h, "%d %s,", len(names), what)
+		for _, name := range slices.Sorted(slices.Values(names)) {
+			write(name)
+		}
+	}
+	write("v2")
+	write(trees)
 	write(b.Dockerfile)
+	write(b.Inline)
 	write(b.Target)
-	fmt.Fprintf(h, "%d args,", len(b.Args))
-	for _, name := range slices.Sorted(maps.Keys(b.Args)) {
-		write(name)
-		write(b.Args[name])
-	}
-	fmt.Fprintf(h, "%d secrets,", len(b.Secrets))
-	for _, name := range slices.Sorted(slices.Values(b.Secrets)) {
-		write(name)
-	}
+	write(b.Platform)
+	write(b.Network)
+	table("args", b.Args)
+	table("labels", b.Labels)
+	list("hosts", b.ExtraHosts)
+	list("contexts", slices.Collect(maps.Keys(b.Contexts)))
+	list("secrets", b.Secrets)
 	write(secrets)
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }

@@ -46,8 +46,8 @@ type Bind struct {
 // Content is a file that is put into the container before it starts.
 type Content struct {
 	Target string `json:"target"` // absolute path in the container
-	Data   string `json:"data"`   // secret
-	Mode   uint32 `json:"mode,omitempty"`
+	Data   []byte `json:"data"`   // secret
+	Mode   uint32 `json:"mode"`   // permission bits
 	UID    int    `json:"uid,omitempty"`
 	GID    int    `json:"gid,omitempty"`
 }

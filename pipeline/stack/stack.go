@@ -123,7 +123,32 @@ type Build struct {
 	Dockerfile string            `json:"dockerfile"`
 	Target     string            `json:"target,omitempty"`
 	Args       map[string]string `json:"args,omitempty"`
-	Secrets    []string          `json:"secrets,omitempty"` // names of the app's environment given as build secrets
+	Secrets    []string          `json:"secrets,omitempty"` // ids under which the Dockerfile mounts its secrets
+
+	// Where a secret's value comes from: Held has it here, out of a file; else
+	// it is the variable of the app's environment that Renamed says, or the one
+	// called like the id.
+	Renamed map[string]string `json:"renamed,omitempty"`
+	Held    map[string][]byte `json:"held,omitempty"` // secret
+
+	Inline     string            `json:"inline,omitempty"`   // the Dockerfile itself, where the context does not have it
+	Contexts   map[string]string `json:"contexts,omitempty"` // name to a further folder inside the repository
+	Labels     map[string]string `json:"labels,omitempty"`   // of the image
+	Platform   string            `json:"platform,omitempty"`
+	Network    string            `json:"network,omitempty"`     // "none"; empty: the engine's default
+	ExtraHosts []string          `json:"extra_hosts,omitempty"` // name:address
+	ShmSize    int64             `json:"shm_size,omitempty"`    // bytes
+	NoCache    bool              `json:"no_cache,omitempty"`
+	Pull       bool              `json:"pull,omitempty"` // look for newer base images
+}
+
+// Variable names the variable of the app's environment that has the value of a
+// build secret.
+func (b Build) Variable(id string) string {
+	if name, ok := b.Renamed[id]; ok {
+		return name
+	}
+	return id
 }
 
 // Health is a container health check that overrides the image's own.
@@ -168,6 +193,15 @@ type Limits struct {
 	MemoryReservation int64   `json:"memory_reservation,omitempty"`
 	CPUs              float64 `json:"cpus,omitempty"`
 	Pids              int64   `json:"pids,omitempty"`
+	// MemorySwap is memory and swap together in bytes; -1 is as much as there is,
+	// 0 leaves it to the engine, which takes twice the memory.
+	MemorySwap int64  `json:"memory_swap,omitempty"`
+	Swappiness *int64 `json:"swappiness,omitempty"` // 0 to 100; nil: the host's
+	CPUShares  int64  `json:"cpu_shares,omitempty"` // weight against other containers; 1024 is the usual one
+	CPUQuota   int64  `json:"cpu_quota,omitempty"`  // µs of each period
+	CPUPeriod  int64  `json:"cpu_period,omitempty"` // µs
+	CPUSet     string `json:"cpu_set,omitempty"`    // which processors, "0-2,5"
+	IOWeight   uint16 `json:"io_weight,omitempty"`  // 10 to 1000
 }
 
 // Probe says how a service is asked whether it is ready. An empty Path asks

@@ -65,8 +65,10 @@ func TestKey_IsTheSameForTheSameContentOnly(t *testing.T) {
 	}
 	same := base
 	same.Secrets, same.Context = []string{"Y", "X"}, "elsewhere/with/the/same/tree"
+	same.NoCache, same.Pull, same.ShmSize = true, true, 1<<20
+	same.Renamed, same.Held = map[string]string{"X": "OTHER"}, map[string][]byte{"Y": []byte("in the fingerprint")}
 	if got := Key(same, "tree", "fp"); got != key {
-		t.Errorf("the order of secrets or the folder's name changes the key")
+		t.Errorf("what does not change the image changes the key")
 	}
 	seen := map[string]string{key: "base"}
 	change := func(name string, f func(*Build), tree, fp string) {
@@ -86,6 +88,12 @@ func TestKey_IsTheSameForTheSameContentOnly(t *testing.T) {
 	change("argument", func(b *Build) { b.Args = map[string]string{"A": "1", "B": "3"} }, "tree", "fp")
 	change("moved boundary", func(b *Build) { b.Args = map[string]string{"A": "1B", "": "2"} }, "tree", "fp")
 	change("no arguments", func(b *Build) { b.Args = nil }, "tree", "fp")
+	change("Dockerfile in the compose file", func(b *Build) { b.Inline = "FROM scratch" }, "tree", "fp")
+	change("label", func(b *Build) { b.Labels = map[string]string{"A": "1"} }, "tree", "fp")
+	change("platform", func(b *Build) { b.Platform = "linux/arm64" }, "tree", "fp")
+	change("network", func(b *Build) { b.Network = "none" }, "tree", "fp")
+	change("host", func(b *Build) { b.ExtraHosts = []string{"a:10.0.0.1"} }, "tree", "fp")
+	change("context", func(b *Build) { b.Contexts = map[string]string{"a": "x"} }, "tree", "fp")
 	change("secret", func(b *Build) { b.Secrets = []string{"X"} }, "tree", "fp")
 }
 

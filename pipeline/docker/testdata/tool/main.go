@@ -75,6 +75,15 @@ func serve() {
 			fmt.Fprint(w, err)
 		}
 	})
+	http.HandleFunc("/stat", func(w http.ResponseWriter, r *http.Request) {
+		info, err := os.Stat(r.FormValue("path"))
+		if err != nil {
+			fmt.Fprint(w, err)
+			return
+		}
+		owner := info.Sys().(*syscall.Stat_t)
+		fmt.Fprintf(w, "%v %d:%d", info.Mode(), owner.Uid, owner.Gid)
+	})
 	go func() { panic(http.ListenAndServe(":8080", nil)) }()
 	fmt.Println("serving")
 	fmt.Fprintln(os.Stderr, "on standard error")
