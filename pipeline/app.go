@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,10 +74,28 @@ func (a App) Validate() error {
 		}
 	}
 	problems = append(problems, checkRedirects(a.Redirects, a.Routes)...)
+	for _, word := range a.Allow {
+		if _, err := stack.ParsePermission(word); err != nil {
+			add("permission %v", err)
+		}
+	}
 	if len(problems) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%w app: %s", ErrInvalid, strings.Join(problems, "; "))
+}
+
+// Permissions are those of Allow, each written in the one way, sorted and once;
+// nil for none. What is no permission is left out, see Validate.
+func (a App) Permissions() []string {
+	var out []string
+	for _, word := range a.Allow {
+		if p, err := stack.ParsePermission(word); err == nil {
+			out = append(out, string(p))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // Prefix is the path of the route, "/" where none was given.

@@ -16,7 +16,7 @@ import (
 
 func (p *program) app() *cobra.Command {
 	c := &cobra.Command{Use: "app", Short: "Add, show, change and remove apps", Args: cobra.NoArgs, RunE: needsSubcommand}
-	c.AddCommand(p.appAdd(), p.appList(), p.appShow(), p.appSet(), p.appRemove())
+	c.AddCommand(p.appAdd(), p.appList(), p.appShow(), p.appSet(), p.appAllow(), p.appRemove())
 	return c
 }
 
@@ -206,6 +206,9 @@ func (p *program) withApp(ctx context.Context, ask func(context.Context, *client
 		}
 		if a.Overlay != "" {
 			fmt.Fprintf(p.out, "  overlay of %d bytes\n", len(a.Overlay))
+		}
+		for _, allowed := range a.Allow {
+			fmt.Fprintf(p.out, "  allowed: %s\n", allowed)
 		}
 		if a.Mode.Kind != "serve" {
 			fmt.Fprintf(p.out, "  %s\n", modeWords(a.Mode))

@@ -12,7 +12,7 @@ func appJSON(app pipeline.App, now time.Time) App {
 	return App{
 		ID: app.ID, Name: app.Name, Repo: app.Repo, Branch: app.Branch,
 		Compose: filled(app.Compose), Overlay: app.Overlay, Routes: filled(app.Routes), Redirects: filled(app.Redirects),
-		Paused: app.Paused, Mode: modeJSON(app.Mode.At(now)),
+		Paused: app.Paused, Mode: modeJSON(app.Mode.At(now)), Allow: filled(app.Allow),
 		CreatedAt: app.CreatedAt.UTC(), UpdatedAt: app.UpdatedAt.UTC(),
 	}
 }
@@ -35,6 +35,7 @@ func (c AppChange) onto(app pipeline.App) pipeline.App {
 	put(&app.Routes, c.Routes)
 	put(&app.Redirects, c.Redirects)
 	put(&app.Paused, c.Paused)
+	put(&app.Allow, c.Allow)
 	return app
 }
 

@@ -26,6 +26,7 @@ type App struct {
 	Redirects []stack.Redirect `json:"redirects"`
 	Paused    bool             `json:"paused"`
 	Mode      Mode             `json:"mode"`
+	Allow     []string         `json:"allow"` // permissions beyond the container, like cap:NET_ADMIN
 	CreatedAt time.Time        `json:"created_at,omitzero"`
 	UpdatedAt time.Time        `json:"updated_at,omitzero"`
 }
@@ -64,6 +65,7 @@ type AppChange struct {
 	Paused  *bool             `json:"paused,omitempty"`
 
 	Redirects *[]stack.Redirect `json:"redirects,omitempty"`
+	Allow     *[]string         `json:"allow,omitempty"`
 
 	// What an answer has beyond that may be sent back with it, and is ignored.
 	ID        json.RawMessage `json:"id,omitempty"`

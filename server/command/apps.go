@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,17 +26,43 @@ func (c *Commands) CreateApp(ctx context.Context, by pipeline.Actor, a pipeline.
 		return pipeline.App{}, fmt.Errorf("add app %s: %w", a.Name, err)
 	}
 	c.o.Added(out)
-	return out, c.audit(ctx, by, pipeline.AuditEntry{Action: "app.create", App: out.Name, Target: out.ID, Detail: out.Repo + " " + out.Branch})
+	detail := out.Repo + " " + out.Branch
+	if allowed := allowance(nil, out.Allow); allowed != "" {
+		detail += ", " + allowed
+	}
+	return out, c.audit(ctx, by, pipeline.AuditEntry{Action: "app.create", App: out.Name, Target: out.ID, Detail: detail})
 }
 
 // UpdateApp changes an app. Routes take effect with its next deployment.
 func (c *Commands) UpdateApp(ctx context.Context, by pipeline.Actor, a pipeline.App) (pipeline.App, error) {
+	was, err := c.o.Deployments.AppByID(ctx, a.ID)
+	if err != nil {
+		return pipeline.App{}, fmt.Errorf("change app %s: %w", a.Name, err)
+	}
 	out, err := c.o.Apps.UpdateApp(ctx, a)
 	if err != nil {
 		return pipeline.App{}, fmt.Errorf("change app %s: %w", a.Name, err)
 	}
 	c.o.Added(out)
-	return out, c.audit(ctx, by, pipeline.AuditEntry{Action: "app.update", App: out.Name, Target: out.ID})
+	return out, c.audit(ctx, by, pipeline.AuditEntry{
+		Action: "app.update", App: out.Name, Target: out.ID, Detail: allowance(was.Allow, out.Allow),
+	})
+}
+
+// allowance says which permissions came and went, "" for none.
+func allowance(was, is []string) string {
+	var parts []string
+	for _, p := range is {
+		if !slices.Contains(was, p) {
+			parts = append(parts, "allowed "+p)
+		}
+	}
+	for _, p := range was {
+		if !slices.Contains(is, p) {
+			parts = append(parts, "no longer allowed "+p)
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // RemoveApp cancels what runs, takes the app out of the proxy, lets open

@@ -35,8 +35,12 @@ func (d *desk) AppByName(_ context.Context, name string) (pipeline.App, error) {
 }
 func (d *desk) AppByID(context.Context, string) (pipeline.App, error) { return d.app, nil }
 func (d *desk) CreateApp(_ context.Context, a pipeline.App) (pipeline.App, error) {
+	if err := a.Validate(); err != nil {
+		return a, err
+	}
+	a.Allow = a.Permissions()
 	d.app = a
-	return a, a.Validate()
+	return a, nil
 }
 func (d *desk) UpdateApp(ctx context.Context, a pipeline.App) (pipeline.App, error) {
 	return d.CreateApp(ctx, a)
@@ -314,5 +318,29 @@ func TestAudit_AGapIsToldToTheOperator(t *testing.T) {
 	d.auditErr = errors.New("disk full")
 	if _, err := c.SetEnv(t.Context(), ada(), "shop", "NAME", "x"); err == nil {
 		t.Error("nothing was said")
+	}
+}
+
+func TestUpdateApp_SaysInTheAuditLogWhichPermissionsCameAndWent(t *testing.T) {
+	t.Parallel()
+	d, c := setup()
+	d.app.Repo, d.app.Branch, d.app.Allow = "octo/shop", "main", []string{"cap:NET_ADMIN", "port:5432"}
+	change := d.app
+	change.Allow = []string{"port:5432", "privileged"}
+	if _, err := c.UpdateApp(t.Context(), ada(), change); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.UpdateApp(t.Context(), ada(), change); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := d.audit[0].Detail, "allowed privileged, no longer allowed cap:NET_ADMIN"; got != want {
+		t.Errorf("audited %q, want %q", got, want)
+	}
+	if got := d.audit[1].Detail; got != "" {
+		t.Errorf("a change of nothing is audited as %q", got)
+	}
+	change.Allow = []string{"everything"}
+	if _, err := c.UpdateApp(t.Context(), ada(), change); !errors.Is(err, pipeline.ErrInvalid) {
+		t.Errorf("a word that is no permission: %v", err)
 	}
 }

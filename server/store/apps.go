@@ -10,12 +10,12 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
-const appColumns = `id, name, repo, repo_id, branch, compose, overlay, routes, redirects, paused, mode, created_at, updated_at`
+const appColumns = `id, name, repo, repo_id, branch, compose, overlay, routes, redirects, paused, mode, allow, created_at, updated_at`
 
 func scanApp(r scanner) (pipeline.App, error) {
 	var a pipeline.App
 	err := r.Scan(&a.ID, &a.Name, &a.Repo, &a.RepoID, &a.Branch, jsonColumn{&a.Compose}, &a.Overlay,
-		jsonColumn{&a.Routes}, jsonColumn{&a.Redirects}, &a.Paused, jsonColumn{&a.Mode}, timeColumn{&a.CreatedAt}, timeColumn{&a.UpdatedAt})
+		jsonColumn{&a.Routes}, jsonColumn{&a.Redirects}, &a.Paused, jsonColumn{&a.Mode}, jsonColumn{&a.Allow}, timeColumn{&a.CreatedAt}, timeColumn{&a.UpdatedAt})
 	return a, err
 }
 
@@ -25,7 +25,7 @@ func (s *Store) CreateApp(ctx context.Context, a pipeline.App) (pipeline.App, er
 	if err := a.Validate(); err != nil {
 		return pipeline.App{}, err
 	}
-	a.CreatedAt, a.Mode = s.now(), pipeline.Mode{}
+	a.CreatedAt, a.Mode, a.Allow = s.now(), pipeline.Mode{}, a.Permissions()
 	a.UpdatedAt = a.CreatedAt
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		id, err := s.newID(ctx, t, "apps")
@@ -40,8 +40,8 @@ func (s *Store) CreateApp(ctx context.Context, a pipeline.App) (pipeline.App, er
 		if err != nil {
 			return err
 		}
-		_, err = t.ExecContext(ctx, `insert into apps (`+appColumns+`) values (`+places(1, 13)+`)`, a.ID, a.Name, a.Repo,
-			a.RepoID, a.Branch, lists.compose, a.Overlay, lists.routes, lists.redirects, a.Paused, `{}`, micros(a.CreatedAt), micros(a.UpdatedAt))
+		_, err = t.ExecContext(ctx, `insert into apps (`+appColumns+`) values (`+places(1, 14)+`)`, a.ID, a.Name, a.Repo,
+			a.RepoID, a.Branch, lists.compose, a.Overlay, lists.routes, lists.redirects, a.Paused, `{}`, lists.allow, micros(a.CreatedAt), micros(a.UpdatedAt))
 		t.changed(Change{App: a.Name, AppID: a.ID})
 		return taken(err, a)
 	})
@@ -59,6 +59,7 @@ func (s *Store) UpdateApp(ctx context.Context, a pipeline.App) (pipeline.App, er
 	if err := a.Validate(); err != nil {
 		return pipeline.App{}, err
 	}
+	a.Allow = a.Permissions()
 	err := s.write(ctx, func(ctx context.Context, t *tx) error {
 		was, err := findApp(ctx, t, "id", a.ID)
 		if err != nil {
@@ -92,8 +93,8 @@ func updateApp(ctx context.Context, t *tx, a, was pipeline.App) error {
 		return err
 	}
 	_, err = t.ExecContext(ctx, `update apps set name = $1, repo = $2, repo_id = $3, branch = $4, compose = $5, overlay = $6,
-		routes = $7, redirects = $8, paused = $9, updated_at = $10 where id = $11`,
-		a.Name, a.Repo, a.RepoID, a.Branch, lists.compose, a.Overlay, lists.routes, lists.redirects, a.Paused, micros(a.UpdatedAt), a.ID)
+		routes = $7, redirects = $8, paused = $9, allow = $10, updated_at = $11 where id = $12`,
+		a.Name, a.Repo, a.RepoID, a.Branch, lists.compose, a.Overlay, lists.routes, lists.redirects, a.Paused, lists.allow, micros(a.UpdatedAt), a.ID)
 	if err != nil {
 		return taken(err, a)
 	}
@@ -267,7 +268,7 @@ func taken(err error, a pipeline.App) error {
 }
 
 // appLists are an app's lists as JSON.
-type appLists struct{ compose, routes, redirects string }
+type appLists struct{ compose, routes, redirects, allow string }
 
 func listsOf(a pipeline.App) (out appLists, err error) {
 	if out.compose, err = toJSON(a.Compose); err != nil {
@@ -276,6 +277,9 @@ func listsOf(a pipeline.App) (out appLists, err error) {
 	if out.routes, err = toJSON(a.Routes); err != nil {
 		return out, err
 	}
-	out.redirects, err = toJSON(a.Redirects)
+	if out.redirects, err = toJSON(a.Redirects); err != nil {
+		return out, err
+	}
+	out.allow, err = toJSON(a.Allow)
 	return out, err
 }

@@ -10,14 +10,15 @@ import (
 
 // appForm is an app as it is typed, and shown again where it was wrong.
 type appForm struct {
-	Name, Repo, Branch, Compose, Routes, Redirects, Overlay string
-	Paused                                                  bool
+	Name, Repo, Branch, Compose, Routes, Redirects, Overlay, Allow string
+	Paused                                                         bool
 }
 
 // appFormOf is the app as one types it.
 func appFormOf(a pipeline.App) appForm {
 	f := appForm{
 		Name: a.Name, Repo: a.Repo, Branch: a.Branch, Compose: strings.Join(a.Compose, "\n"), Overlay: a.Overlay, Paused: a.Paused,
+		Allow: strings.Join(a.Allow, "\n"),
 	}
 	var routes, redirects []string
 	for _, r := range a.Routes {
@@ -35,7 +36,7 @@ func typedApp(r *http.Request) appForm {
 	field := func(name string) string { return strings.TrimSpace(r.PostForm.Get(name)) }
 	return appForm{
 		Name: field("name"), Repo: field("repo"), Branch: field("branch"), Compose: field("compose"), Routes: field("routes"),
-		Redirects: field("redirects"), Overlay: typedText(r, "overlay"), Paused: r.PostForm.Get("paused") != "",
+		Redirects: field("redirects"), Overlay: typedText(r, "overlay"), Allow: field("allow"), Paused: r.PostForm.Get("paused") != "",
 	}
 }
 
@@ -48,7 +49,7 @@ func typedText(r *http.Request, name string) string {
 // onto returns the app with what was typed.
 func (f appForm) onto(a pipeline.App) (pipeline.App, error) {
 	a.Repo, a.Branch, a.Compose, a.Overlay, a.Paused = f.Repo, f.Branch, lines(f.Compose), f.Overlay, f.Paused
-	a.Routes, a.Redirects = nil, nil
+	a.Routes, a.Redirects, a.Allow = nil, nil, lines(f.Allow)
 	for _, line := range lines(f.Routes) {
 		route, err := pipeline.ParseRoute(line)
 		if err != nil {

@@ -79,11 +79,12 @@ func TestAppSettings_ChangeWhatWasTypedAndKeepWhatWasNot(t *testing.T) {
 	form := url.Values{
 		"repo": {"octocat/shop"}, "branch": {"release"}, "compose": {"a.yml"}, "routes": {"shop.example=web:80"},
 		"redirects": {"www.shop.example=shop.example"}, "overlay": {"services:\r\n  web: {}\r\n"}, "paused": {"yes"}, "name": {"other"},
+		"allow": {"cap:NET_ADMIN\r\nport:5432"},
 	}
 	if w := s.post(t, "/apps/djangopackages/settings", form); w.Code != 303 || w.Header().Get("Location") != "/apps/djangopackages/settings?done=changed" {
 		t.Errorf("status %d to %q", w.Code, w.Header().Get("Location"))
 	}
-	want := []string{`octocat changes djangopackages: octocat/shop release [a.yml] [shop.example → web:80] [www.shop.example → shop.example] "services:\n  web: {}\n" paused true`}
+	want := []string{`octocat changes djangopackages: octocat/shop release [a.yml] [shop.example → web:80] [www.shop.example → shop.example] "services:\n  web: {}\n" paused true [cap:NET_ADMIN port:5432]`}
 	if diff := cmp.Diff(want, s.calls); diff != "" {
 		t.Error(diff)
 	}

@@ -134,7 +134,7 @@ func (m *memory) CreateApp(_ context.Context, by pipeline.Actor, a pipeline.App)
 }
 
 func (m *memory) UpdateApp(_ context.Context, by pipeline.Actor, a pipeline.App) (pipeline.App, error) {
-	_, err := m.did("%s changes %s: %s %s %v %v %v %q paused %v", by.Name, a.Name, a.Repo, a.Branch, a.Compose, a.Routes, a.Redirects, a.Overlay, a.Paused)
+	_, err := m.did("%s changes %s: %s %s %v %v %v %q paused %v %v", by.Name, a.Name, a.Repo, a.Branch, a.Compose, a.Routes, a.Redirects, a.Overlay, a.Paused, a.Allow)
 	return a, err
 }
 

@@ -19,7 +19,7 @@ func sha(short string) string { return short + strings.Repeat("0", 40-len(short)
 func sample(now time.Time) *memory {
 	m := &memory{
 		apps: []pipeline.App{
-			{ID: "a1", Redirects: []stack.Redirect{{Host: "www.djangopackages.example", To: "djangopackages.example"}}, Name: "djangopackages", Repo: "djangopackages/djangopackages", Branch: "main", Routes: []pipeline.Route{
+			{ID: "a1", Redirects: []stack.Redirect{{Host: "www.djangopackages.example", To: "djangopackages.example"}}, Allow: []string{"bind:/srv/media:ro"}, Name: "djangopackages", Repo: "djangopackages/djangopackages", Branch: "main", Routes: []pipeline.Route{
 				{Host: "djangopackages.example", Service: "django", Port: 8000}, {Host: "djangopackages.example", Path: "/feeds", Service: "feeds", Port: 8080},
 			}},
 			{ID: "a2", Name: "newsletter", Repo: "djangopackages/newsletter", Branch: "main", Routes: []pipeline.Route{{Host: "news.djangopackages.example", Service: "web", Port: 8000}}},

@@ -18,8 +18,12 @@ func testApps(t *testing.T, open Open) {
 			Name: "shop", Repo: "Owner/Shop", RepoID: 7, Branch: "main", Compose: []string{"a.yml", "b.yml"}, Overlay: "services: {}",
 			Routes: []pipeline.Route{{Host: "shop.example.org", Path: "/x", Service: "web", Port: 80}}, Paused: true,
 			Redirects: []stack.Redirect{{Host: "www.example.org", To: "shop.example.org", Status: 301}},
+			Allow:     []string{"privileged", "cap:net_admin", "cap:CAP_NET_ADMIN"},
 		})
 		must(t, err)
+		if diff := cmp.Diff([]string{"cap:NET_ADMIN", "privileged"}, made.Allow); diff != "" {
+			t.Error(diff)
+		}
 		byID, err := w.AppByID(t.Context(), made.ID)
 		must(t, err)
 		byName, err := w.AppByName(t.Context(), "shop")
@@ -42,6 +46,24 @@ func testApps(t *testing.T, open Open) {
 		w := Setup(t, open)
 		_, err := w.CreateApp(t.Context(), pipeline.App{Name: "Shop"})
 		wantErr(t, err, pipeline.ErrInvalid, "Shop", "owner/name")
+		a := w.App(t, "shop")
+		a.Allow = []string{"cap:NET_ADMIN", "everything"}
+		_, err = w.UpdateApp(t.Context(), a)
+		wantErr(t, err, pipeline.ErrInvalid, "everything")
+	})
+	t.Run("permissions are what the last change says", func(t *testing.T) {
+		w := Setup(t, open)
+		a := w.App(t, "shop")
+		for _, want := range [][]string{{"cap:NET_ADMIN", "port:5432"}, {"port:5432"}, nil} {
+			a.Allow = want
+			_, err := w.UpdateApp(t.Context(), a)
+			must(t, err)
+			read, err := w.AppByID(t.Context(), a.ID)
+			must(t, err)
+			if diff := cmp.Diff(want, read.Allow); diff != "" {
+				t.Error(diff)
+			}
+		}
 	})
 	t.Run("a name is taken until its app is removed", func(t *testing.T) {
 		w := Setup(t, open)
