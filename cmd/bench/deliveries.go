@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/swingbridge/swingbridge/cmd/bench/figure"
+	"github.com/swingbridge/swingbridge/cmd/bench/subcommand"
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/server/api"
 	"github.com/swingbridge/swingbridge/server/api/client"
@@ -38,7 +39,7 @@ func deliveryFigures(ctx context.Context, args []string, out io.Writer) error {
 	secret := f.String("secret", "", "webhook secret")
 	token := f.String("token", "", "admin token")
 	sample := f.String("body", "", "file with a push as GitHub sends it")
-	if err := parse(f, args); err != nil {
+	if err := subcommand.Parse(f, args); err != nil {
 		return err
 	}
 	bodies, err := pushes(*sample)

@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/swingbridge/swingbridge/cmd/bench/subcommand"
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/pipeline/github/minihub"
 	"github.com/swingbridge/swingbridge/pipeline/source/gitserver"
@@ -39,7 +40,7 @@ type forge struct {
 func key(_ context.Context, args []string, _ io.Writer) error {
 	f := flag.NewFlagSet("key", flag.ContinueOnError)
 	file := f.String("file", "", "where to write it")
-	if err := parse(f, args); err != nil {
+	if err := subcommand.Parse(f, args); err != nil {
 		return err
 	}
 	k, err := rsa.GenerateKey(rand.Reader, 2048)

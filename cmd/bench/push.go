@@ -16,6 +16,7 @@ import (
 	docker "github.com/docker/docker/client"
 
 	"github.com/swingbridge/swingbridge/cmd/bench/figure"
+	"github.com/swingbridge/swingbridge/cmd/bench/subcommand"
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/server/api"
 	"github.com/swingbridge/swingbridge/server/api/client"
@@ -53,7 +54,7 @@ func pushFigures(ctx context.Context, args []string, out io.Writer) (err error) 
 	program := f.String("app", "", "static program that serves the sample app as: /swingbridge demo-app")
 	dir := f.String("dir", "", "an empty folder")
 	runs := f.Int("runs", 12, "counted turns")
-	if err := parse(f, args); err != nil {
+	if err := subcommand.Parse(f, args); err != nil {
 		return err
 	}
 	if s.api, err = client.New(s.server, *token); err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/swingbridge/swingbridge/cmd/bench/figure"
+	"github.com/swingbridge/swingbridge/cmd/bench/subcommand"
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/server/proxy"
 )
@@ -38,7 +39,7 @@ func swapFigures(ctx context.Context, args []string, out io.Writer) error {
 	f := flag.NewFlagSet("swap", flag.ContinueOnError)
 	socket := f.String("socket", "", "control socket of the proxy")
 	visitor := f.String("visitors", "", "address that the proxy serves visitors on")
-	if err := parse(f, args); err != nil {
+	if err := subcommand.Parse(f, args); err != nil {
 		return err
 	}
 	b := &bridge{client: proxy.NewClient(*socket), visitor: *visitor}

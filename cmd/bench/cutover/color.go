@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/swingbridge/swingbridge/cmd/bench/subcommand"
 )
 
 // Headers by which an answer says who gave it, and when the request was there.
@@ -29,7 +31,7 @@ type color struct{ name string }
 func colorCommand(ctx context.Context, args []string, _ io.Writer) error {
 	f := flag.NewFlagSet("color", flag.ContinueOnError)
 	serve := f.String("serve", "", "NAME=ADDRESS of each release, separated by commas")
-	if err := parse(f, args); err != nil {
+	if err := subcommand.Parse(f, args); err != nil {
 		return err
 	}
 	var servers []*http.Server

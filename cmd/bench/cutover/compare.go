@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/swingbridge/swingbridge/cmd/bench/figure"
+	"github.com/swingbridge/swingbridge/cmd/bench/subcommand"
 )
 
 // throughput is a closed loop: each visitor sends its next request when it has
@@ -35,7 +36,7 @@ func compareCommand(ctx context.Context, args []string, out io.Writer) error {
 	rounds := f.Int("rounds", 8, "counted rounds")
 	f.IntVar(&t.visitors, "connections", 32, "connections")
 	f.DurationVar(&t.lasts, "for", 2*time.Second, "time of one round of each")
-	if err := parse(f, args); err != nil {
+	if err := subcommand.Parse(f, args); err != nil {
 		return err
 	}
 	at, pids := [2]string{*address, *plain}, [2]int{*pid, *plainPID}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/swingbridge/swingbridge/cmd/bench/subcommand"
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/server/proxy"
 )
@@ -21,7 +22,7 @@ func trafficCommand(ctx context.Context, args []string, out io.Writer) error {
 	f.IntVar(&t.rate, "rate", 2000, "requests/s")
 	lasts := f.Duration("for", 10*time.Second, "how long")
 	what := f.String("what", "traffic", "what happens meanwhile")
-	if err := parse(f, args); err != nil {
+	if err := subcommand.Parse(f, args); err != nil {
 		return err
 	}
 	bounded, cancel := context.WithTimeout(ctx, *lasts)
@@ -39,7 +40,7 @@ func tableCommand(ctx context.Context, args []string, _ io.Writer) error {
 	c.flags(f)
 	socket := f.String("socket", "", "control socket of the proxy")
 	routes := f.Int("routes", 1, "apps with a route each")
-	if err := parse(f, args); err != nil {
+	if err := subcommand.Parse(f, args); err != nil {
 		return err
 	}
 	s := newSwingbridge(*socket, c)
@@ -55,7 +56,7 @@ func controllerCommand(ctx context.Context, args []string, _ io.Writer) error {
 	var c colors
 	c.flags(f)
 	socket := f.String("socket", "", "control socket of the proxy")
-	if err := parse(f, args); err != nil {
+	if err := subcommand.Parse(f, args); err != nil {
 		return err
 	}
 	s := newSwingbridge(*socket, c)
@@ -86,7 +87,7 @@ func controllerCommand(ctx context.Context, args []string, _ io.Writer) error {
 func ownerCommand(ctx context.Context, args []string, _ io.Writer) error {
 	f := flag.NewFlagSet("owner", flag.ContinueOnError)
 	socket, pid := f.String("socket", "", "control socket"), f.Int("pid", 0, "the process")
-	if err := parse(f, args); err != nil {
+	if err := subcommand.Parse(f, args); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -109,7 +110,7 @@ func agreeCommand(ctx context.Context, args []string, _ io.Writer) error {
 	f := flag.NewFlagSet("agree", flag.ContinueOnError)
 	socket := f.String("socket", "", "control socket of the proxy")
 	address := f.String("visitors", "", "address that visitors dial")
-	if err := parse(f, args); err != nil {
+	if err := subcommand.Parse(f, args); err != nil {
 		return err
 	}
 	c := proxy.NewClient(*socket)
@@ -131,7 +132,7 @@ func backCommand(ctx context.Context, args []string, out io.Writer) error {
 	address := f.String("visitors", "", "address that visitors dial")
 	since := f.Float64("since", 0, "when it was started, Unix time in seconds")
 	host := f.String("host", ownHost, "host to ask for")
-	if err := parse(f, args); err != nil {
+	if err := subcommand.Parse(f, args); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)

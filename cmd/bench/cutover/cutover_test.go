@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/swingbridge/swingbridge/cmd/bench/subcommand"
 )
 
 // few is a plan for tests.
@@ -177,7 +179,7 @@ func TestCompare_PrintsBothAndTheirRatio(t *testing.T) {
 	at := serve(t, plainProxy(c.own[0].String())).String()
 	self := strconv.Itoa(os.Getpid())
 	var out strings.Builder
-	err := run(t.Context(), []string{"compare", "-visitors", at, "-plain", at, "-rounds", "2", "-for", "50ms", "-pid", self, "-plain-pid", self}, &out)
+	err := subcommand.Run(t.Context(), "", commands(), []string{"compare", "-visitors", at, "-plain", at, "-rounds", "2", "-for", "50ms", "-pid", self, "-plain-pid", self}, &out)
 	if err != nil || strings.Count(out.String(), "\n") != 6 {
 		t.Errorf("%v\n%s", err, out.String())
 	}
@@ -196,7 +198,7 @@ func TestController_GoesOnFromWhereAnotherEnded(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() {
-			ended <- run(ctx, []string{"controller", "-socket", socket, "-blue", s.colors.own[0].String(), "-green", s.colors.own[1].String()}, io.Discard)
+			ended <- subcommand.Run(ctx, "", commands(), []string{"controller", "-socket", socket, "-blue", s.colors.own[0].String(), "-green", s.colors.own[1].String()}, io.Discard)
 		}()
 		eventually(t, "some cutovers", func() bool {
 			e, err := s.client.Entry(t.Context(), "app0")

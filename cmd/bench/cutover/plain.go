@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"runtime"
 	"time"
+
+	"github.com/swingbridge/swingbridge/cmd/bench/subcommand"
 )
 
 // plainCommand is the least that a proxy in Go can be: net/http's own, with the
@@ -20,7 +22,7 @@ func plainCommand(ctx context.Context, args []string, _ io.Writer) error {
 	listen := f.String("listen", "", "address to listen on")
 	to := f.String("to", "", "address of the target")
 	room := f.Int("room", 0, "MB of garbage that may gather on top of what Go lets gather, as in our own proxy")
-	if err := parse(f, args); err != nil {
+	if err := subcommand.Parse(f, args); err != nil {
 		return err
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", *listen)

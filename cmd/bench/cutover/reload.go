@@ -15,6 +15,8 @@ import (
 	// What the configuration names.
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/swingbridge/swingbridge/cmd/bench/subcommand"
 )
 
 // reloadCommand is the contrast: the same Caddy in the way it is commonly used,
@@ -27,7 +29,7 @@ func reloadCommand(ctx context.Context, args []string, _ io.Writer) error {
 	listen := f.String("listen", "", "address that visitors dial")
 	socket := f.String("socket", "", "unix socket for cutovers")
 	routes := f.Int("routes", 1, "apps with a route each")
-	if err := parse(f, args); err != nil {
+	if err := subcommand.Parse(f, args); err != nil {
 		return err
 	}
 	load := func(color int) error {

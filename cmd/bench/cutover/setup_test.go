@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/swingbridge/swingbridge/cmd/bench/subcommand"
 	"github.com/swingbridge/swingbridge/server/proxy"
 )
 
@@ -23,7 +24,7 @@ const childArgs = "CUTOVER_TEST_ARGS"
 
 func TestMain(m *testing.M) {
 	if args := os.Getenv(childArgs); args != "" {
-		if err := run(context.Background(), strings.Fields(args), os.Stdout); err != nil {
+		if err := subcommand.Run(context.Background(), "", commands(), strings.Fields(args), os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

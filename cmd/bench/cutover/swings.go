@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/swingbridge/swingbridge/cmd/bench/figure"
+	"github.com/swingbridge/swingbridge/cmd/bench/subcommand"
 )
 
 // plan says how many cutovers there are, and when.
@@ -53,7 +54,7 @@ func swingsCommand(ctx context.Context, args []string, out io.Writer) error {
 	f.IntVar(&t.routes, "routes", 1, "apps with a route each")
 	socket := f.String("socket", "", "control socket of the proxy")
 	contrast := f.Bool("contrast", false, "the proxy is a Caddy that is reloaded, and may fail")
-	if err := parse(f, args); err != nil {
+	if err := subcommand.Parse(f, args); err != nil {
 		return err
 	}
 	if *contrast {
@@ -144,7 +145,7 @@ func (t *trial) verdict(ctx context.Context) error {
 const trialColumns = "| %-15s | %6s | %8s | %8s | %6s | %6s | %13s | %12s | %11s | %11s | %-24s | %-17s | %-19s | %-19s |\n"
 
 func headCommand(_ context.Context, args []string, out io.Writer) error {
-	if err := parse(flag.NewFlagSet("head", flag.ContinueOnError), args); err != nil {
+	if err := subcommand.Parse(flag.NewFlagSet("head", flag.ContinueOnError), args); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, trialColumns, "", "routes", "cutovers", "requests", "failed", "stale", "old after new", "streams kept",

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/swingbridge/swingbridge/cmd/bench/subcommand"
 )
 
 // Row is one figure: a number of runs, their spread, and what was wanted of
@@ -119,11 +121,8 @@ func Command(_ context.Context, args []string, out io.Writer) error {
 	what, unit := f.String("what", "", "name of the figure"), f.String("unit", "", "unit")
 	most := f.Float64("at-most", 0, "goal, 0 for none")
 	runs := f.String("runs", "", "values, separated by blanks")
-	if err := f.Parse(args); err != nil {
+	if err := subcommand.Parse(f, args); err != nil {
 		return err
-	}
-	if f.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
 	row := Row{What: *what, Unit: *unit}
 	if *most > 0 {
