@@ -38,6 +38,9 @@ func (x *run) images(ctx context.Context) (string, error) {
 	}
 	built := 0
 	for _, svc := range x.rel.Stack.Services {
+		if svc.Role == stack.Task && !svc.Once {
+			continue // no deployment starts it
+		}
 		id, cached, err := x.image(ctx, svc)
 		if err != nil {
 			return "", fmt.Errorf("service %s: %w", svc.Name, err)

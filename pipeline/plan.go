@@ -39,6 +39,9 @@ func (x *run) plan(ctx context.Context) (string, error) {
 	for _, line := range describe(x.app, x.rel.Stack, x.dep.Color, x.live) {
 		x.say("  %s", line)
 	}
+	for _, line := range rendered.Aside {
+		x.say("  aside: %s", line)
+	}
 	for _, note := range rendered.Notes {
 		x.say("  note: %s", note)
 	}
@@ -65,13 +68,37 @@ func Render(ctx context.Context, app App, tree Tree, env map[string]string) (sta
 	if err != nil {
 		return stack.Stack{}, err
 	}
-	out.Routes, out.Redirects = in.Routes, app.Redirects
+	if err := notYet(out); err != nil {
+		return stack.Stack{}, err
+	}
+	out.Redirects = slices.Concat(app.Redirects, out.Redirects)
 	for _, r := range out.Redirects {
 		if out.Preview != nil && r.Host == out.Preview.Host {
 			return stack.Stack{}, fmt.Errorf("x-swingbridge.preview: the host %s is one that the app redirects: the preview needs one of its own", r.Host)
 		}
 	}
 	return out, nil
+}
+
+// notYet refuses what the files may say and no deployment does so far, so that
+// nothing of it is left out silently.
+func notYet(s stack.Stack) error {
+	var problems []error
+	for _, svc := range s.Services {
+		if svc.Role == stack.Keep {
+			problems = append(problems, fmt.Errorf("service %s is one to keep (%s): kept services are not deployed yet", svc.Name, svc.Why))
+		}
+		if svc.Role == stack.Worker {
+			problems = append(problems, fmt.Errorf("service %s is a worker (%s): workers are not deployed yet", svc.Name, svc.Why))
+		}
+		if svc.Once {
+			problems = append(problems, fmt.Errorf("service %s runs once per release (%s): that is not done yet", svc.Name, svc.Why))
+		}
+	}
+	if s.Command != nil {
+		problems = append(problems, errors.New("x-swingbridge.release: release commands are not run yet"))
+	}
+	return errors.Join(problems...)
 }
 
 // describe says in sentences what a deployment of the stack does.
@@ -84,6 +111,9 @@ func describe(app App, s stack.Stack, color Color, live Deployment) []string {
 func Summarize(app App, s stack.Stack, color Color, live Deployment) PlanSummary {
 	var out PlanSummary
 	for _, svc := range s.Services {
+		if svc.Role == stack.Task && !svc.Once {
+			continue // no deployment starts it: it is said aside
+		}
 		if svc.Build != nil {
 			out.Build = append(out.Build, fmt.Sprintf("build %s from %s in %s", svc.Name, svc.Build.Dockerfile, svc.Build.Context))
 		}

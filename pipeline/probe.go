@@ -71,9 +71,12 @@ func (x *run) probeOne(ctx context.Context, svc stack.Service, c Container) (str
 			return "", errors.New("its health check says unhealthy")
 		}
 		before := last
-		if svc.Probe.Path == "" {
+		switch {
+		case svc.Probe.Port == 0:
+			last = answer{good: true, text: "runs"}
+		case svc.Probe.Path == "":
 			last = x.knock(ctx, svc.Probe, c.Edge)
-		} else {
+		default:
 			last = ask(ctx, client, svc.Probe, c.Edge)
 		}
 		if last.good {
@@ -114,7 +117,10 @@ func pause(p stack.Probe, begun, now time.Time, good int) time.Duration {
 
 // question is what a probe asks, in the log's words.
 func question(p stack.Probe) string {
-	if p.Path == "" {
+	switch {
+	case p.Port == 0:
+		return "look whether it runs, and is healthy"
+	case p.Path == "":
 		return fmt.Sprintf("connect to port %d", p.Port)
 	}
 	return "GET " + p.Path

@@ -8,23 +8,50 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
-// start creates and starts the containers of the idle color. Whatever has the
-// same name from an interrupted attempt is looked at, not guessed about.
+// start creates and starts the containers of the idle color, each after those
+// that its service depends on. Whatever has the same name from an interrupted
+// attempt is looked at, not guessed about.
 func (x *run) start(ctx context.Context) (string, error) {
 	x.containers = nil
-	for _, svc := range x.rel.Stack.Services {
-		if !svc.Role.Colored() {
-			continue
-		}
-		for replica := range max(svc.Replicas, 1) {
-			c, err := x.startOne(ctx, svc, replica)
-			if err != nil {
+	for _, level := range stack.Levels(x.rel.Stack.Web()) {
+		for _, svc := range level {
+			if err := x.awaitHealthy(ctx, svc); err != nil {
 				return "", fmt.Errorf("service %s: %w", svc.Name, err)
 			}
-			x.containers = append(x.containers, c)
+			for replica := range max(svc.Replicas, 1) {
+				c, err := x.startOne(ctx, svc, replica)
+				if err != nil {
+					return "", fmt.Errorf("service %s: %w", svc.Name, err)
+				}
+				x.containers = append(x.containers, c)
+			}
 		}
 	}
 	return fmt.Sprintf("%d container(s) on %s", len(x.containers), x.dep.Color), nil
+}
+
+// awaitHealthy waits for those of this color that the service wants healthy
+// before it starts.
+func (x *run) awaitHealthy(ctx context.Context, svc stack.Service) error {
+	for _, d := range svc.DependsOn {
+		on, ok := x.rel.Stack.Service(d.Service)
+		if !ok || on.Role != stack.Web || d.Condition != stack.Healthy {
+			continue
+		}
+		for _, c := range x.containers {
+			if c.Owner.Service != on.Name {
+				continue
+			}
+			on.Probe.Port = 0 // it is asked over the network with all the others
+			if _, err := x.probeOne(ctx, on, c); err != nil {
+				if !interrupted(ctx) {
+					x.tailLog(context.WithoutCancel(ctx), c)
+				}
+				return fmt.Errorf("it waits for %s to be healthy: %w", called(on, c), err)
+			}
+		}
+	}
+	return nil
 }
 
 func (x *run) startOne(ctx context.Context, svc stack.Service, replica int) (Container, error) {

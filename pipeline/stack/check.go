@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -18,18 +19,13 @@ func (l *loading) check(project *view, services map[string]*view) {
 	for section, rules := range map[string]map[string]rule{
 		"volumes": volumeRules(), "networks": networkRules(), "secrets": secretRules(),
 	} {
-		for i, p := range project.parts {
+		for i := range project.parts {
 			n, ok := project.descend(i, []string{section})
 			if !ok {
 				continue
 			}
 			for _, entry := range pairs(n) {
 				if !project.counts(i, section+"."+entry.key.Value, entry.value) {
-					continue
-				}
-				at := place{l.fileOf(entry.key, p.file), entry.key.Line}
-				if section == "networks" && entry.key.Value != "default" {
-					l.found.add(at, "", "networks."+entry.key.Value, "all containers of an app share its one network; %s", undo)
 					continue
 				}
 				l.checkMapping(project, i, "", section+"."+entry.key.Value, entry.value, rules)
@@ -39,9 +35,6 @@ func (l *loading) check(project *view, services map[string]*view) {
 	rules := serviceRules()
 	for _, name := range slices.Sorted(maps.Keys(services)) {
 		v := services[name]
-		if v.has("profiles") {
-			continue // nothing activates a profile: it is left out
-		}
 		for i := range v.parts {
 			l.checkMapping(v, i, name, "", v.parts[i].node, rules)
 		}
@@ -68,8 +61,8 @@ func (l *loading) checkMapping(v *view, i int, service, at string, n *yaml.Node,
 			continue
 		}
 		where := place{l.fileOf(c.key, v.parts[i].file), c.key.Line}
-		if !known || r.refuse != "" || service != "" && key == "ports" {
-			l.found.refused[c.key] = true // nothing comes of ports: see checkService
+		if !known || r.refuse != "" {
+			l.found.refused[c.key] = true
 		}
 		switch {
 		case known && r.refuse == "":
@@ -116,27 +109,8 @@ func (l *loading) checkValue(v *view, i int, service, key string, c pair, r rule
 
 // checkService looks at what depends on more than one key.
 func (l *loading) checkService(name string, v *view) {
-	routed := name == l.routed
-	if !routed && !l.named(name) && l.exists {
-		l.found.add(v.at(), name, "", "no route names it, and this version deploys only the service that a route names "+
-			"(stacks of several services come later): leave it out, give it a profile, or reset it in the overlay (`!reset null`)")
-	}
-	for _, it := range v.items("ports") {
-		if routed {
-			l.found.note(it.place, name, "ports", "not published on the host: visitors come through the proxy")
-		} else {
-			l.found.add(it.place, name, "ports", "publishing a port of the host would let visitors past the proxy; %s", undo)
-		}
-	}
-	for _, it := range v.items("networks") {
-		net := it.key
-		if net == "" {
-			net = it.node.Value
-		}
-		if net != "default" || it.key != "" && !empty(it.node) {
-			l.found.add(it.place, name, "networks", "all containers of an app share its one network; %s", undo)
-		}
-	}
+	l.checkJoins(name, v)
+	l.checkPorts(name, v)
 	for _, it := range v.items("labels") {
 		label, _, _ := strings.Cut(it.key+it.node.Value, "=")
 		if strings.HasPrefix(label, "dev.swingbridge.") {
@@ -157,26 +131,42 @@ func (l *loading) named(service string) bool {
 	return slices.ContainsFunc(l.in.Routes, func(r Route) bool { return r.Service == service })
 }
 
-// checkRoutes decides which service is deployed.
+// checkPorts refuses ports in the short form that are none: what compose-go says
+// of them names no place.
+func (l *loading) checkPorts(name string, v *view) {
+	for i, p := range v.parts {
+		ports, ok := lookup(p.node, "ports")
+		if !ok {
+			continue
+		}
+		for _, n := range ports.value.Content {
+			text, _, _ := l.vars.expand(deref(n).Value)
+			if _, err := types.ParsePortConfig(text); deref(n).Kind == yaml.ScalarNode && err != nil && v.counts(i, "ports", ports.value) {
+				l.found.add(place{l.fileOf(n, p.file), n.Line}, name, "ports", "not a port: write it as \"8000\", \"8000:80\" or \"127.0.0.1:8000:80\"")
+				l.found.refused[ports.key] = true
+			}
+		}
+	}
+}
+
+// checkRoutes looks for the services that the routes name. A route may name a
+// pair of two colors as one service, see fold.
 func (l *loading) checkRoutes(services map[string]*view) {
 	if len(l.in.Routes) == 0 {
 		l.found.add(place{}, "", "", "the app has no route: add one with a host, a service and its port, so that visitors can reach it")
 		return
 	}
-	_, l.exists = services[l.routed]
 	for _, r := range l.in.Routes {
 		route := fmt.Sprintf("the route %s → %s:%d", r.Host, r.Service, r.Port)
-		v, ok := services[r.Service]
+		pair := slices.ContainsFunc(suffixes(), func(words [2]string) bool {
+			return services[r.Service+"-"+words[0]] != nil && services[r.Service+"-"+words[1]] != nil
+		})
 		switch {
-		case !ok && len(services) == 0:
+		case len(services) == 0:
 			l.found.add(place{}, "", "", "%s names the service %s, and the files have no services", route, r.Service)
-		case !ok:
+		case services[r.Service] == nil && !pair:
 			l.found.add(place{}, "", "", "%s names the service %s, and the files have only %s", route, r.Service,
 				strings.Join(slices.Sorted(maps.Keys(services)), ", "))
-		case v.has("profiles"):
-			l.found.add(v.at("profiles"), r.Service, "profiles", "%s names it, so it must not be behind a profile; %s", route, undo)
-		case r.Service != l.routed:
-			l.found.add(v.at(), r.Service, "", "%s names a second service, and this version deploys only one (%s): stacks of several services come later", route, l.routed)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"path"
@@ -27,29 +28,51 @@ type conversion struct {
 	project  *types.Project
 	top      *view
 	services map[string]*view
-	volumes  map[string]Volume // named by a mount so far
+	all      map[string]*service // after folding
+	folded   map[string]string   // services of the files that are another one now
 }
 
 func (c *conversion) stack() Stack {
-	c.volumes = map[string]Volume{}
 	out := c.wishes()
-	for _, name := range slices.Sorted(maps.Keys(c.project.Services)) {
-		v := c.services[name]
-		if v == nil {
-			continue // only there to be extended
-		}
-		cv := service{conversion: c, name: name, from: c.project.Services[name], view: v}
-		if name == c.l.routed {
-			out.Services = append(out.Services, cv.convert())
-		} else {
-			cv.mounts() // the service is refused; its mounts are said too
+	c.gather()
+	c.fold()
+	c.assign()
+	c.linkAliases()
+	c.checkCycles()
+	for _, s := range c.sorted() {
+		switch {
+		case s.front:
+			out.Aside = append(out.Aside, s.frontSentences()...)
+			c.l.found.forget(s.name)
+		case s.role == Task && !s.once:
+			out = c.task(out, s)
+		default:
+			out.Services = append(out.Services, s.convert())
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.volumes)) {
-		out.Volumes = append(out.Volumes, c.volumes[name])
-	}
+	slices.SortFunc(out.Services, func(a, b Service) int { return strings.Compare(a.Name, b.Name) })
+	out.Volumes = c.volumes(out.Services)
+	out.Networks = c.networks(out.Services)
+	out.Command = c.command()
+	out.Routes = c.l.in.Routes
 	if c.top.has("name") {
 		c.l.found.note(c.top.at("name"), "", "name", "has no effect: the app's own name counts")
+	}
+	return out
+}
+
+// task takes a task into the stack. No deployment starts it, so what is wrong
+// with it stops none: it is left out then.
+func (c *conversion) task(out Stack, s *service) Stack {
+	converted := s.convert()
+	problems := c.l.found.forget(s.name)
+	if len(problems) == 0 {
+		out.Aside = append(out.Aside, fmt.Sprintf("%s is a task, which no deployment starts: %s", s.name, s.reason()))
+		out.Services = append(out.Services, converted)
+		return out
+	}
+	for _, p := range problems {
+		out.Aside = append(out.Aside, fmt.Sprintf("%s is a task, which no deployment starts, and it could not be started: %s", s.name, p))
 	}
 	return out
 }
@@ -57,9 +80,16 @@ func (c *conversion) stack() Stack {
 // service is the conversion of one service.
 type service struct {
 	*conversion
-	name string
-	from types.ServiceConfig
-	view *view
+	name    string
+	from    types.ServiceConfig
+	view    *view
+	builder *service // the service whose build it shares by the name of its image
+	role    Role
+	said    bool     // by the files
+	why     string   // it has this role
+	names   []string // further ones
+	once    bool
+	front   bool // it stands where Swingbridge's own proxy does
 }
 
 func (s *service) add(format string, keys []string, args ...any) {
@@ -70,7 +100,11 @@ func (s *service) convert() Service {
 	f := s.from
 	out := Service{
 		Name:       s.name,
-		Role:       Web,
+		Role:       s.role,
+		Names:      s.names,
+		DependsOn:  s.dependsOn(),
+		Once:       s.once,
+		Networks:   s.joins(),
 		Image:      f.Image,
 		Command:    f.Command,
 		Entrypoint: f.Entrypoint,
@@ -90,9 +124,13 @@ func (s *service) convert() Service {
 	if f.Logging != nil {
 		out.Log = &Log{Driver: f.Logging.Driver, Options: some(f.Logging.Options)}
 	}
+	if !s.said {
+		out.Why = s.why
+	}
 	s.image(&out)
 	out.Env = s.env()
 	out.Mounts, out.Tmpfs = s.mounts()
+	s.ports()
 	s.serve(&out)
 	return out
 }
@@ -100,6 +138,8 @@ func (s *service) convert() Service {
 // image decides between a build and an image that is used as it is.
 func (s *service) image(out *Service) {
 	switch {
+	case s.builder != nil:
+		out.Image, out.Build = "", s.builder.build()
 	case s.from.Build != nil:
 		if out.Image != "" {
 			s.l.found.note(s.view.at("image"), s.name, "image", "has no effect: the image built from the repository is named by its content")
@@ -109,6 +149,20 @@ func (s *service) image(out *Service) {
 		s.add("neither build nor image: say what the container is made from", nil)
 	case strings.ContainsFunc(out.Image, func(r rune) bool { return r <= ' ' || r == 0x7f }):
 		s.add("an image reference has no spaces", []string{"image"})
+	}
+}
+
+// ports says what becomes of the ports that the file publishes on the host.
+func (s *service) ports() {
+	for _, it := range s.view.items("ports") {
+		switch {
+		case s.l.named(s.name):
+			s.l.found.note(it.place, s.name, "ports", "not published on the host: visitors come through the proxy")
+		case s.role.Colored():
+			s.l.found.note(it.place, s.name, "ports", "not published on the host: two colors of the service could not share the port; other services reach it by its name")
+		default:
+			s.l.found.add(it.place, s.name, "ports", "publishing a port of the host would let visitors past the proxy; %s", undo)
+		}
 	}
 }
 

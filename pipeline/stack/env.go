@@ -15,7 +15,7 @@ import (
 // env is the environment of a service, see Load for what wins.
 func (s *service) env() map[string]string {
 	out := map[string]string{}
-	if s.from.Build != nil {
+	if s.from.Build != nil && s.role != Keep {
 		maps.Copy(out, s.l.in.Env)
 	}
 	for _, f := range s.from.EnvFiles {

@@ -38,6 +38,9 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("services: {web: {extends: {file: o.yml, service: a}}}"), "services: {web: {tty: !reset null}}", []byte("services: {a: {image: x}}"))
 	f.Add([]byte("include: [o.yml]\nservices: {web: {image: x, volumes: ['d:/d']}}"), "volumes: {d: {driver_opts: {o: bind}}}", []byte("volumes: {d: }"))
 	f.Add([]byte("a: &a [*a]"), "x: &x {<<: *x}", []byte("\xff"))
+	f.Add([]byte("services: {web: {build: ., depends_on: {db: {condition: service_healthy}, m: {condition: service_completed_successfully}}}, m: {build: ., links: ['db:d']}, db: {image: x, networks: {n: {aliases: [d]}}}, front: {image: c, ports: ['80:80']}}\nnetworks: {n: {internal: true}}"),
+		"x-swingbridge: {release: {service: web, command: [a, 1], timeout: 1m}}\nservices: {w: {build: ., x-swingbridge: {role: worker, single: true, order: before}}}", []byte("FROM redis AS a\nFROM a"))
+	f.Add([]byte("services: {web-blue: {build: ., environment: {C: blue}}, web-green: {build: ., profiles: [g], environment: {C: green}}}"), "", []byte{})
 	f.Add([]byte("services: {web: null}"), "services: [web]", []byte("A=${A:?$$}"))
 	f.Add([]byte("x-swingbridge: {guard: 15s, preview: a.example.org}\nservices: {web: {image: x, scale: 3}}"),
 		"x-swingbridge: {guard: {for: 1m, errors: 1%, slower: off, least: 5}, preview: {token: '${SECRET}'}, front: {hsts: 2w, compression: off, max_body: 1g}}", []byte{})
@@ -85,10 +88,9 @@ func checkRefusal(t *testing.T, err error) {
 // checkReach says what must hold of every stack, in its own words.
 func checkReach(t *testing.T, s Stack) {
 	t.Helper()
-	if len(s.Services) != 1 || s.Services[0].Name != "web" {
+	if web, ok := s.Service("web"); !ok || web.Role != Web || !web.Routed() {
 		t.Fatalf("services: %+v", s.Services)
 	}
-	web := s.Services[0]
 	declared := map[string]bool{}
 	for _, v := range s.Volumes {
 		declared[v.Name] = true
@@ -101,22 +103,8 @@ func checkReach(t *testing.T, s Stack) {
 			}
 		}
 	}
-	for _, m := range web.Mounts {
-		if !declared[m.Volume] || strings.ContainsAny(m.Volume, "/\\") || !path.IsAbs(m.Target) || m.Target == "/" {
-			t.Errorf("not the mount of a named volume: %+v", m)
-		}
-	}
-	if b := web.Build; b != nil && (!inside(b.Context) || !inside(b.Dockerfile)) {
-		t.Errorf("builds outside of the commit: %+v", b)
-	}
-	if web.Build == nil && web.Image == "" {
-		t.Error("made from nothing")
-	}
-	if p := web.Probe; p.Interval <= 0 || p.Timeout <= 0 || p.Within <= 0 || p.Successes < 1 || web.Drain < 0 || web.StopGrace < 0 {
-		t.Errorf("impossible times: %+v %v %v", p, web.Drain, web.StopGrace)
-	}
-	if web.Replicas < 0 || web.Replicas > maxReplicas {
-		t.Errorf("%d replicas", web.Replicas)
+	for _, svc := range s.Services {
+		checkServiceReach(t, s, svc, declared)
 	}
 	if s.Guard < 0 || s.GuardLimits.Errors < 0 || s.GuardLimits.Errors > 1 || s.GuardLimits.Least < 0 || s.Front.MaxBody < 0 || s.Front.HSTS < 0 {
 		t.Errorf("impossible limits: %v %+v %+v", s.Guard, s.GuardLimits, s.Front)
@@ -126,13 +114,43 @@ func checkReach(t *testing.T, s Stack) {
 	}
 }
 
+func checkServiceReach(t *testing.T, s Stack, svc Service, declared map[string]bool) {
+	t.Helper()
+	for _, m := range svc.Mounts {
+		if !declared[m.Volume] || strings.ContainsAny(m.Volume, "/\\") || !path.IsAbs(m.Target) || m.Target == "/" {
+			t.Errorf("not the mount of a named volume: %+v", m)
+		}
+	}
+	if b := svc.Build; b != nil && (!inside(b.Context) || !inside(b.Dockerfile)) {
+		t.Errorf("builds outside of the commit: %+v", b)
+	}
+	if svc.Build == nil && svc.Image == "" {
+		t.Error("made from nothing")
+	}
+	if p := svc.Probe; svc.Role != Task && (p.Interval <= 0 || p.Timeout <= 0 || p.Within <= 0 || p.Successes < 1) || svc.Drain < 0 || svc.StopGrace < 0 {
+		t.Errorf("impossible times: %+v %v %v", p, svc.Drain, svc.StopGrace)
+	}
+	if svc.Routed() != (svc.Probe.Port != 0) || svc.Routed() && svc.Role != Web {
+		t.Errorf("a %s with ports %v and a probe of port %d", svc.Role, svc.Ports, svc.Probe.Port)
+	}
+	if svc.Replicas < 0 || svc.Replicas > maxReplicas || svc.Replicas > 1 && (svc.Role == Keep || svc.Single) {
+		t.Errorf("%d replicas of a %s", svc.Replicas, svc.Role)
+	}
+	for _, d := range svc.DependsOn {
+		on, ok := s.Service(d.Service)
+		if !ok || on.Name == svc.Name || on.Role == Task && !on.Once || svc.Role == Keep && on.Role.Colored() || svc.Role == Web && on.Role == Worker {
+			t.Errorf("%s cannot wait for %s", svc.Name, d.Service)
+		}
+	}
+}
+
 func TestCheckReach_SeesABindMount(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]Stack{
-		"path as volume": {Services: []Service{{Name: "web", Image: "x", Mounts: []Mount{{Volume: "/etc", Target: "/x"}}}}},
-		"bind option":    {Services: []Service{{Name: "web", Image: "x"}}, Volumes: []Volume{{Name: "a", Options: map[string]string{"o": "ro,bind"}}}},
+		"path as volume": {Services: []Service{{Name: "web", Role: Web, Image: "x", Mounts: []Mount{{Volume: "/etc", Target: "/x"}}}}},
+		"bind option":    {Services: []Service{{Name: "web", Role: Web, Image: "x"}}, Volumes: []Volume{{Name: "a", Options: map[string]string{"o": "ro,bind"}}}},
 	} {
-		s.Services[0].Probe = Probe{Interval: 1, Timeout: 1, Within: 1, Successes: 1}
+		s.Services[0].Ports, s.Services[0].Probe = []int{80}, Probe{Port: 80, Interval: 1, Timeout: 1, Within: 1, Successes: 1}
 		probe := &testing.T{}
 		checkReach(probe, s)
 		if !probe.Failed() {

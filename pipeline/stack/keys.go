@@ -10,7 +10,7 @@ type rule struct {
 // Reasons that several keys share.
 const (
 	notHandled  = "this version does not handle it"
-	alone       = "only the service that the route names is deployed, there is nothing to wait for or to link"
+	elsewhere   = "it would reach containers of others"
 	twoColors   = "two colors of the service run side by side while visitors move, they cannot share it"
 	hostRights  = "it would give the container rights over the host"
 	hostSpaces  = "it would share a namespace of the host or of another container"
@@ -45,7 +45,14 @@ func volumeRules() map[string]rule {
 	}
 }
 
-func networkRules() map[string]rule { return map[string]rule{} }
+// networkRules are the keys of a network at the top level, see networks.go.
+func networkRules() map[string]rule {
+	return map[string]rule{
+		"driver": {}, "driver_opts": {}, "ipam": {}, "internal": {}, "external": {}, "name": {}, "labels": {}, "attachable": {},
+		"enable_ipv4": {refuse: "networks of an app have IPv4 addresses"},
+		"enable_ipv6": {refuse: "networks of an app have IPv4 addresses"},
+	}
+}
 
 func secretRules() map[string]rule {
 	return map[string]rule{
@@ -72,10 +79,12 @@ func serviceRules() map[string]rule {
 		"stop_grace_period": {value: duration(0, day)},
 		"init":              {},
 		"expose":            {},
-		"ports":             {}, // of the routed service, see check.go
+		"ports":             {}, // see service.ports
 		"tmpfs":             {},
 		"volumes":           {keys: mountRules()},
 		"networks":          {},
+		"depends_on":        {},
+		"links":             {},
 		"logging":           {keys: map[string]rule{"driver": {}, "options": {}}},
 		"mem_limit":         {value: bytesOf(minMemory)},
 		"mem_reservation":   {value: bytesOf(minMemory)},
@@ -83,7 +92,7 @@ func serviceRules() map[string]rule {
 		"pids_limit":        {value: pids},
 		"deploy":            {keys: deployRules()},
 		"scale":             {value: whole(1, maxReplicas)},
-		"restart":           {}, // ours follows the slot
+		"restart":           {}, // of what is kept; ours follows the slot
 		"profiles":          {},
 		"extends":           {keys: map[string]rule{"service": {}, "file": {}}},
 		"x-swingbridge":     {keys: serviceExtension()},
@@ -98,13 +107,14 @@ func serviceRules() map[string]rule {
 
 func refusedServiceKeys() map[string][]string {
 	return map[string][]string{
-		alone:                             {"depends_on", "links", "external_links", "volumes_from"},
-		twoColors:                         {"container_name", "hostname", "domainname", "mac_address"},
-		hostSpaces:                        {"network_mode", "ipc", "pid", "uts", "userns_mode", "cgroup", "cgroup_parent"},
-		hostRights:                        {"privileged", "cap_add", "devices", "device_cgroup_rules", "gpus", "security_opt", "use_api_socket", "runtime", "sysctls", "credential_spec", "oom_kill_disable", "oom_score_adj"},
-		useEnv:                            {"secrets", "configs"},
-		nobodyThere:                       {"tty", "stdin_open", "attach"},
-		"it is for a developer's machine": {"develop", "x-develop"},
+		elsewhere:                           {"external_links"},
+		"name the volumes of both services": {"volumes_from"},
+		twoColors:                           {"container_name", "hostname", "domainname", "mac_address"},
+		hostSpaces:                          {"network_mode", "ipc", "pid", "uts", "userns_mode", "cgroup", "cgroup_parent"},
+		hostRights:                          {"privileged", "cap_add", "devices", "device_cgroup_rules", "gpus", "security_opt", "use_api_socket", "runtime", "sysctls", "credential_spec", "oom_kill_disable", "oom_score_adj"},
+		useEnv:                              {"secrets", "configs"},
+		nobodyThere:                         {"tty", "stdin_open", "attach"},
+		"it is for a developer's machine":   {"develop", "x-develop"},
 		"write the labels into the file, as `labels`": {"label_file"},
 	}
 }
@@ -174,7 +184,11 @@ func projectExtension() map[string]rule {
 			"compression": {value: onOff},
 			"max_body":    {value: bytesOf(1)},
 		}},
-		"release": {refuse: "release commands come later, not yet in this version"},
+		"release": {keys: map[string]rule{
+			"service": {value: anyText},
+			"command": {},
+			"timeout": {value: duration(second, day)},
+		}},
 	}
 }
 
@@ -184,8 +198,9 @@ func serviceExtension() map[string]rule {
 		"role":     {value: role},
 		"drain":    {value: duration(0, day)},
 		"replicas": {value: whole(1, maxReplicas)},
-		"order":    {refuse: "it is for workers, which come later"},
-		"single":   {refuse: "it is for workers, which come later"},
+		"order":    {value: order},
+		"single":   {value: truth},
+		"detach":   {value: truth},
 		"probe": {keys: map[string]rule{
 			"path":      {value: probePath},
 			"host":      {value: hostName},

@@ -87,7 +87,9 @@ func Load(ctx context.Context, in Input) (Stack, error) {
 		return Stack{}, err
 	}
 	var out Stack
-	if project != nil {
+	if project == nil {
+		l.forgetProfiles(services)
+	} else {
 		c := conversion{l: l, project: project, top: top, services: services}
 		out = c.stack()
 	}
@@ -100,12 +102,10 @@ func Load(ctx context.Context, in Input) (Stack, error) {
 
 // loading is the state of one Load.
 type loading struct {
-	in     Input
-	found  *findings
-	vars   variables
-	dir    string // folder of the first file, which paths are relative to
-	routed string // the service that is deployed
-	exists bool   // and the files have it
+	in    Input
+	found *findings
+	vars  variables
+	dir   string // folder of the first file, which paths are relative to
 
 	origin   map[*yaml.Node]string // file of a value that was copied from it
 	opened   map[string]*source    // further files; nil: not usable
@@ -115,15 +115,11 @@ type loading struct {
 }
 
 func newLoading(in Input) *loading {
-	l := &loading{
+	return &loading{
 		in: in, found: newFindings(), vars: variables{}, dir: ".",
 		origin: map[*yaml.Node]string{}, opened: map[string]*source{},
 		adopted: map[string]bool{}, injected: map[string]bool{},
 	}
-	if len(in.Routes) > 0 {
-		l.routed = in.Routes[0].Service
-	}
-	return l
 }
 
 // sources parses the app's own files and the overlay.
@@ -161,6 +157,16 @@ func (l *loading) implicit() []File {
 		l.found.add(place{"Dockerfile", 0}, "", "", "cannot be read: %v", err)
 	}
 	return nil
+}
+
+// forgetProfiles drops what was said about services behind a profile: with files
+// that cannot be merged they are not what matters.
+func (l *loading) forgetProfiles(services map[string]*view) {
+	for name, v := range services {
+		if v.has("profiles") {
+			l.found.forget(name)
+		}
+	}
 }
 
 func (l *loading) prune(sources []*source) {

@@ -17,10 +17,17 @@ type Join struct {
 	Aliases []string `json:"aliases,omitempty"`
 }
 
+// Conditions of a Dependency.
+const (
+	Started   = "service_started"
+	Healthy   = "service_healthy"
+	Completed = "service_completed_successfully"
+)
+
 // Dependency says what a service waits for before it starts.
 type Dependency struct {
 	Service   string `json:"service"`
-	Condition string `json:"condition"` // service_started, service_healthy or service_completed_successfully
+	Condition string `json:"condition"` // Started, Healthy or Completed
 	Optional  bool   `json:"optional,omitempty"`
 }
 

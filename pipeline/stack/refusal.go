@@ -115,6 +115,20 @@ func (f *findings) block(at place, service, key, format string, args ...any) {
 	f.blocking = true
 }
 
+// forget takes out what was said about a service, and answers its problems.
+func (f *findings) forget(service string) []Problem {
+	var out []Problem
+	f.sort(f.problems)
+	f.problems = slices.DeleteFunc(f.problems, func(p Problem) bool {
+		if p.Service == service {
+			out = append(out, p)
+		}
+		return p.Service == service
+	})
+	f.notes = slices.DeleteFunc(f.notes, func(p Problem) bool { return p.Service == service })
+	return out
+}
+
 func (f *findings) note(at place, service, key, message string) {
 	p := Problem{File: at.file, Line: at.line, Service: service, Key: key, Message: message}
 	if !slices.Contains(f.notes, p) {

@@ -9,7 +9,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// serve fills in what the cutover needs: ports, replicas, probe and drain.
+// serve fills in what the hand-over needs: ports, replicas, probe and drain,
+// the order of workers, the restart policy of what is kept.
 func (s *service) serve(out *Service) {
 	x := settings{values: s.from.Extensions["x-swingbridge"]}
 	for _, r := range s.l.in.Routes {
@@ -18,11 +19,63 @@ func (s *service) serve(out *Service) {
 		}
 	}
 	out.Replicas = s.replicas(x)
-	out.Drain = x.duration("drain", defaultDrain)
-	out.Probe = s.probe(x.under("probe"))
+	if s.role == Web {
+		out.Drain = x.duration("drain", defaultDrain)
+	}
+	if s.role != Task {
+		out.Probe = s.probe(x.under("probe"))
+	}
+	if s.role == Worker {
+		s.work(out, x)
+	}
+	if s.role == Keep {
+		out.Restart = s.restart()
+	}
+	if out.Replicas > 1 && (s.role == Keep || out.Single) {
+		s.add("one at a time: there is never a second container of it, so it has no replicas", nil)
+	}
 }
 
+// work is what x-swingbridge says on a worker.
+func (s *service) work(out *Service, x settings) {
+	out.Before = x.text("order", after) == before
+	out.Single = x.text("single", "false") == "true"
+	long := out.StopGrace > time.Minute && !out.Single
+	out.Detach = x.text("detach", strconv.FormatBool(long)) == "true"
+	if out.Detach && out.Single {
+		s.add("a single worker ends before the next one begins, so nobody can leave it to itself", []string{"x-swingbridge", "detach"})
+	}
+}
+
+// restart is the file's own restart policy.
+func (s *service) restart() string {
+	if s.from.Restart != "" || s.from.Deploy == nil || s.from.Deploy.RestartPolicy == nil {
+		return s.from.Restart
+	}
+	p := s.from.Deploy.RestartPolicy
+	switch {
+	case p.Condition == "none":
+		return types.RestartPolicyNo
+	case p.Condition == "on-failure" && p.MaxAttempts != nil:
+		return fmt.Sprintf("on-failure:%d", *p.MaxAttempts)
+	case p.Condition == "on-failure":
+		return types.RestartPolicyOnFailure
+	}
+	return ""
+}
+
+// probe says how the service is asked. One without a route is not asked: it
+// must run, and be healthy where it has a health check.
 func (s *service) probe(x settings) Probe {
+	if !s.l.named(s.name) {
+		for _, key := range []string{"path", "port", "host", "status", "interval", "timeout", "successes"} {
+			if _, given := x.get(key); given {
+				s.l.found.note(s.view.at("x-swingbridge", "probe", key), s.name, "x-swingbridge.probe."+key,
+					"has no effect: only a service with a route is asked, this one must run, and be healthy where it has a health check")
+			}
+		}
+		return Probe{Interval: 500 * time.Millisecond, Timeout: 5 * time.Second, Successes: 2, Within: x.duration("within", 2*time.Minute)}
+	}
 	p := Probe{
 		Path:      x.text("path", "/"),
 		Host:      x.text("host", ""),

@@ -205,7 +205,8 @@ type Limits struct {
 }
 
 // Probe says how a service is asked whether it is ready. An empty Path asks
-// only whether the port accepts a connection. See Load for the defaults.
+// only whether the port accepts a connection. Port 0 asks nothing: the service
+// has no route, it must run and, where it has a health check, be healthy. See Load for the defaults.
 type Probe struct {
 	Path      string        `json:"path"`
 	Port      int           `json:"port"`

@@ -119,13 +119,33 @@ func signal(value string) string {
 
 func role(value string) string {
 	switch Role(value) {
-	case Web:
+	case Web, Worker, Keep, Task:
 		return ""
-	case Worker, Keep, Task:
-		return "only the role web for now: workers, databases and tasks come later"
 	}
-	return "must be web (worker, keep and task come later)"
+	return "must be web, worker, keep or task"
 }
+
+// before and after are when a worker is handed over, seen from the cutover.
+const (
+	before = "before"
+	after  = "after"
+)
+
+func order(value string) string {
+	if value != before && value != after {
+		return "must be before or after, seen from the cutover"
+	}
+	return ""
+}
+
+func truth(value string) string {
+	if value != "true" && value != "false" {
+		return "must be true or false"
+	}
+	return ""
+}
+
+func anyText(string) string { return "" }
 
 func probePath(value string) string {
 	if value == "" {

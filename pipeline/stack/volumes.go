@@ -2,6 +2,7 @@ package stack
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -33,7 +34,6 @@ func (s *service) mounts() ([]Mount, map[string]string) {
 			tmpfs[target] = tmpfsOptions(v)
 			continue
 		}
-		s.use(v.Source)
 		out = append(out, Mount{
 			Volume: v.Source, Target: target, ReadOnly: v.ReadOnly,
 			NoCopy: v.Volume != nil && v.Volume.NoCopy,
@@ -129,11 +129,25 @@ func (s *service) checkOptions(it item, text string, parsed types.ServiceVolumeC
 	}
 }
 
-// use takes a declared volume into the stack.
-func (c *conversion) use(name string) {
-	if _, ok := c.volumes[name]; ok {
-		return
+// volumes are those that services mount, in their order.
+func (c *conversion) volumes(services []Service) []Volume {
+	used := map[string]bool{}
+	for _, s := range services {
+		for _, m := range s.Mounts {
+			if m.Volume != "" {
+				used[m.Volume] = true
+			}
+		}
 	}
+	var out []Volume
+	for _, name := range slices.Sorted(maps.Keys(used)) {
+		out = append(out, c.volume(name))
+	}
+	return out
+}
+
+// volume is one that the files declare.
+func (c *conversion) volume(name string) Volume {
 	from := c.project.Volumes[name]
 	out := Volume{Name: name, Driver: from.Driver, Options: some(from.DriverOpts), Labels: some(from.Labels)}
 	add := func(key, message string) {
@@ -159,7 +173,7 @@ func (c *conversion) use(name string) {
 			add("labels", "labels that begin with dev.swingbridge. are Swingbridge's own")
 		}
 	}
-	c.volumes[name] = out
+	return out
 }
 
 func goodVolumeName(name string) bool {
