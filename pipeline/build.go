@@ -31,7 +31,8 @@ func (x *run) build(ctx context.Context) (string, error) {
 	return seen, err
 }
 
-// images makes the images that are missing; with them the release is known.
+// images makes the images that are missing, and places what binds name; with
+// them the release is known.
 func (x *run) images(ctx context.Context) (string, error) {
 	if x.dep.Trigger == Rollback {
 		return "", x.imagesThere(ctx)
@@ -49,6 +50,9 @@ func (x *run) images(ctx context.Context) (string, error) {
 			built++
 		}
 		x.rel.Images[svc.Name] = id
+	}
+	if err := x.place(ctx); err != nil {
+		return "", err
 	}
 	x.rel.ID = NewID(x.Now())
 	x.found.Release = &x.rel
@@ -127,6 +131,9 @@ func (x *run) imagesThere(ctx context.Context) error {
 		if !there {
 			return fmt.Errorf("the image of %s is no longer on the engine: deploy commit %s again instead of rolling back", service, Short(x.rel.Commit))
 		}
+	}
+	if err := x.placedThere(ctx); err != nil {
+		return err
 	}
 	return Skip("the images of this release are there")
 }

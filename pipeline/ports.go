@@ -280,6 +280,7 @@ type Container struct {
 	Policy    string            // restart policy, in Compose's words
 	Networks  []string          // sorted
 	Anonymous map[string]string // path to the engine's name of an anonymous volume
+	Binds     []string          // paths of the host that it has; sorted
 	// Fingerprint is that of the order it was made of.
 	Fingerprint string
 	Error       string // the engine's own words

@@ -80,14 +80,16 @@ func (x *run) stopOne(ctx context.Context, c Container) error {
 	return nil
 }
 
-// prune removes the app's images that no kept release names.
+// prune removes the app's images, and files of its commits, that no kept release
+// names.
 func (x *run) prune(ctx context.Context) (string, error) {
 	kept, err := x.Ledger.KeptReleases(ctx, x.app.ID, x.rel.Stack.Keep+1) // and the live one
 	if err != nil {
 		return "", fmt.Errorf("list kept releases: %w", err)
 	}
 	var images []string
-	for _, rel := range append(kept, x.rel) {
+	kept = append(kept, x.rel)
+	for _, rel := range kept {
 		for _, id := range rel.Images {
 			images = append(images, id)
 		}
@@ -96,5 +98,8 @@ func (x *run) prune(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("prune images: %w", err)
 	}
-	return fmt.Sprintf("%d image(s) removed, %d release(s) kept", n, len(kept)), nil
+	if _, err := x.prunePlaced(ctx, kept); err != nil {
+		return "", fmt.Errorf("prune files of commits: %w", err)
+	}
+	return fmt.Sprintf("%d image(s) removed, %d release(s) kept", n, len(kept)-1), nil
 }

@@ -192,13 +192,16 @@ func (p *plant) committed(c store.Change) {
 func (p *plant) openEngine(ctx context.Context) (err error) {
 	p.engine, err = docker.New(ctx, docker.Options{
 		Host: p.cfg.DockerHost, CertPath: p.cfg.DockerCertPath, TLSVerify: p.cfg.DockerTLSVerify != "",
-		Installation: p.install, Logger: p.log, Labels: p.labels,
+		Installation: p.install, Folders: p.appFolders(), Logger: p.log, Labels: p.labels,
 	})
 	if err != nil {
 		return fmt.Errorf("open container engine: %w", err)
 	}
 	return nil
 }
+
+// appFolders is where what binds name is kept, for each app by its id.
+func (p *plant) appFolders() string { return filepath.Join(p.cfg.Data, "apps") }
 
 func (p *plant) openGitHub(context.Context) (err error) {
 	p.github, err = github.New(github.Options{
@@ -238,7 +241,7 @@ func (p *plant) openPlane(context.Context) (err error) {
 }
 
 func (p *plant) openRunner(context.Context) error {
-	p.folders = folder.New(folder.Options{Dir: filepath.Join(p.cfg.Data, "apps")})
+	p.folders = folder.New(folder.Options{Dir: p.appFolders()})
 	p.runner = &pipeline.Runner{
 		Source: p.source, Engine: p.engine, Proxy: p.plane, Prover: p.plane, Ledger: ledger{p.store, p.logs, p.metrics},
 		Folders: p.folders, Targets: p.plane, Gauge: p.plane, Modes: p.plane,

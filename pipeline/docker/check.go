@@ -4,8 +4,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/docker/docker/api/types/mount"
-
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
@@ -81,32 +79,6 @@ func checkOwner(o pipeline.Owner) error {
 		return refused("service name %q", o.Service)
 	}
 	return nil
-}
-
-// mounts translates the service's mounts: named volumes, and nothing else.
-func (e *Engine) mounts(o pipeline.ContainerOrder) ([]mount.Mount, error) {
-	var out []mount.Mount
-	for _, m := range o.Service.Mounts {
-		volume, err := findVolume(o, m)
-		if err != nil {
-			return nil, err
-		}
-		source := volume.External
-		if source == "" {
-			source = e.volumeName(o.Owner.App, volume.Name)
-		}
-		if !isName(source) {
-			return nil, refused("service %s: %q is not the name of a volume", o.Service.Name, source)
-		}
-		if !strings.HasPrefix(m.Target, "/") {
-			return nil, refused("service %s: mount target %q is not an absolute path", o.Service.Name, m.Target)
-		}
-		out = append(out, mount.Mount{
-			Type: mount.TypeVolume, Source: source, Target: m.Target, ReadOnly: m.ReadOnly,
-			VolumeOptions: &mount.VolumeOptions{NoCopy: m.NoCopy},
-		})
-	}
-	return out, nil
 }
 
 func findVolume(o pipeline.ContainerOrder, m stack.Mount) (stack.Volume, error) {

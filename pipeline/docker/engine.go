@@ -31,6 +31,7 @@ type Options struct {
 	TLSVerify    bool   // DOCKER_TLS_VERIFY: the engine's certificate must be of that ca
 	Installation string // short id that every name and label carries
 	ConfigFile   string // registry credentials; empty: ~/.docker/config.json
+	Folders      string // on the engine's host: holds data and files of each app, by its id; empty: nothing is bound
 	Logger       *slog.Logger
 	Labels       map[string]string // put on everything made, besides our own
 }
@@ -40,6 +41,7 @@ type Engine struct {
 	api          *client.Client
 	installation string
 	configFile   string
+	folders      string
 	log          *slog.Logger
 	extra        map[string]string
 	local        bool     // the engine's processes are this machine's
@@ -69,7 +71,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("docker client for %q: %w", o.Host, err)
 	}
-	e := &Engine{api: api, installation: o.Installation, configFile: o.ConfigFile, log: o.Logger, extra: o.Labels}
+	e := &Engine{api: api, installation: o.Installation, configFile: o.ConfigFile, folders: o.Folders, log: o.Logger, extra: o.Labels}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}

@@ -114,6 +114,7 @@ func (e *Engine) describe(c container.InspectResponse) pipeline.Container {
 		Purpose:     c.Config.Labels[labelPurpose],
 		Fingerprint: c.Config.Labels[labelFingerprint],
 		Anonymous:   anonymous(c),
+		Binds:       bindsOf(c),
 	}
 	if c.NetworkSettings != nil {
 		out.Networks = slices.Sorted(maps.Keys(c.NetworkSettings.Networks))
@@ -155,12 +156,26 @@ func edgeAddress(c container.InspectResponse, edge string) netip.Addr {
 func anonymous(c container.InspectResponse) map[string]string {
 	out := map[string]string{}
 	for _, m := range c.Mounts {
-		if m.Type == mount.TypeVolume && fits(m.Name, `^[0-9a-f]{64}$`) {
+		if m.Type == mount.TypeVolume && isAnonymous(m.Name) {
 			out[m.Destination] = m.Name
 		}
 	}
 	return out
 }
+
+// bindsOf are the paths of the host that the container has.
+func bindsOf(c container.InspectResponse) []string {
+	var out []string
+	for _, m := range c.Mounts {
+		if m.Type == mount.TypeBind {
+			out = append(out, m.Source)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func isAnonymous(volume string) bool { return fits(volume, `^[0-9a-f]{64}$`) }
 
 // moment reads the engine's times; its year 1 is our zero.
 func moment(text string) time.Time {

@@ -45,7 +45,7 @@ func (e *Engine) newSpec(o pipeline.ContainerOrder, inherited []string) (spec, e
 	if err := e.checkOrder(o); err != nil {
 		return spec{}, err
 	}
-	mounts, err := e.mounts(o)
+	mounts, binds, err := e.mounts(o)
 	if err != nil {
 		return spec{}, err
 	}
@@ -68,6 +68,7 @@ func (e *Engine) newSpec(o pipeline.ContainerOrder, inherited []string) (spec, e
 		s.First, s.Rest = s.Rest[0], s.Rest[1:]
 	}
 	s.Host = hostConfig(o.Service, mounts, s.First.Network)
+	s.Host.Binds = binds
 	hash, err := s.hash()
 	if err != nil {
 		return spec{}, err
@@ -77,8 +78,8 @@ func (e *Engine) newSpec(o pipeline.ContainerOrder, inherited []string) (spec, e
 }
 
 // hostConfig is the allowlist: a container gets these settings of its host and
-// no others. There is deliberately no way to a bind, a device, a capability or a
-// namespace of the host from here.
+// no others. There is deliberately no way to a device, a capability or a
+// namespace of the host from here, and to no path but what mounts.go lets through.
 func hostConfig(svc stack.Service, mounts []mount.Mount, net string) *container.HostConfig {
 	host := &container.HostConfig{
 		NetworkMode:   container.NetworkMode(net),

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"path"
 	"reflect"
 	"slices"
 	"strings"
@@ -19,22 +20,33 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
-func offline() *Engine { return &Engine{installation: "abc123"} }
+func offline() *Engine { return &Engine{installation: "abc123", folders: "/srv/apps"} }
+
+// ownPath reports whether a path is one of the app's own folders.
+func ownPath(at string) bool {
+	return path.Clean(at) == at && (strings.HasPrefix(at, "/srv/apps/1/data/") || strings.HasPrefix(at, "/srv/apps/1/files/"))
+}
 
 // checkSafe fails if the spec holds anything of the host. It works by taking
 // away what is allowed: whatever is left is not, also what is invented later.
 func checkSafe(t *testing.T, s spec) {
 	t.Helper()
 	for _, m := range s.Host.Mounts {
-		if m.Type != mount.TypeVolume || !isName(m.Source) || m.BindOptions != nil || m.VolumeOptions.DriverConfig != nil {
+		named := m.Type == mount.TypeVolume && (m.Source == "" || isName(m.Source)) && m.BindOptions == nil && m.VolumeOptions.DriverConfig == nil
+		if !named && (m.Type != mount.TypeBind || !ownPath(m.Source) || m.VolumeOptions != nil) {
 			t.Errorf("mount %+v", m)
+		}
+	}
+	for _, text := range s.Host.Binds {
+		if parts := strings.Split(text, ":"); len(parts) != 3 || !ownPath(parts[0]) || !strings.HasPrefix(parts[1], "/") {
+			t.Errorf("bind %q", text)
 		}
 	}
 	if net := string(s.Host.NetworkMode); net != "none" && !offline().ourNetwork(net) {
 		t.Errorf("network mode %q", net)
 	}
 	host := *s.Host
-	host.Mounts, host.NetworkMode, host.LogConfig, host.Tmpfs, host.Init = nil, "", container.LogConfig{}, nil, nil
+	host.Binds, host.Mounts, host.NetworkMode, host.LogConfig, host.Tmpfs, host.Init = nil, nil, "", container.LogConfig{}, nil, nil
 	host.Memory, host.MemoryReservation, host.NanoCPUs, host.PidsLimit = 0, 0, 0, nil
 	checkOwn(t, s)
 	host.MemorySwap, host.MemorySwappiness, host.CPUShares, host.CPUQuota, host.CPUPeriod, host.CpusetCpus, host.BlkioWeight = 0, nil, 0, 0, 0, "", 0
@@ -83,7 +95,7 @@ func hostile() []string {
 	return []string{
 		"web", "web", "web", "data", "/data", "", "/", "/etc", "../../etc", "/var/run/docker.sock", "host", "container:abc", "bridge",
 		"none", "swingbridge-edge-abc123", "swingbridge-edge-abc123", "swingbridge-shop-abc123", "swingbridge-edge-zzz999", "privileged", "bind",
-		"size=1m", "rbind,rshared", "o=bind", "local", "tmpfs", "a b", "a\x00b", "a\nb", "--privileged", "dev.swingbridge.app", "ÿ", "shop", "shop", "d1", "d1",
+		"size=1m", "/srv/apps/2/data/x", "/srv/apps/1/data/../../2/data/x", "/srv/apps/1/data", "/srv/apps/1/data/x:/y", "rbind,rshared", "o=bind", "local", "tmpfs", "a b", "a\x00b", "a\nb", "--privileged", "dev.swingbridge.app", "ÿ", "shop", "shop", "d1", "d1",
 		"sha256:1234", "blue", "json-file", strings.Repeat("x", 300), "kernel.core_pattern", "net.core.somaxconn", "net./../kernel/core_pattern",
 		"a:host-gateway", "a:b", "10.0.0.1", "ALL", "/run/../etc/passwd", "/run/secrets/a", "dev.swingbridge.spec",
 	}
@@ -131,6 +143,14 @@ func randomOrder(r *rand.Rand) pipeline.ContainerOrder {
 			v.Options = map[string]string{"type": or("tmpfs"), "o": or("size=1m"), "device": or("tmpfs")}
 		}
 		o.Volumes = []stack.Volume{v}
+	}
+	if r.IntN(2) == 0 {
+		b := &stack.Bind{Placed: or("/srv/apps/1/data/media"), Propagation: or(""), SELinux: []string{"", "z", "Z", word()}[r.IntN(4)]}
+		if r.IntN(12) == 0 {
+			b.Host = word()
+		}
+		o.Service.Mounts = append(o.Service.Mounts, stack.Mount{Bind: b, Target: or("/bind"), ReadOnly: r.IntN(2) == 0}, stack.Mount{Target: or("/new")})
+		o.Carry = map[string]string{or("/new"): or(strings.Repeat("0a", 32))}
 	}
 	return o
 }
@@ -185,7 +205,11 @@ func TestSpec_TheCheckerNotices(t *testing.T) {
 		"device":     func(h *container.HostConfig) { h.Devices = []container.DeviceMapping{{PathOnHost: "/dev/sda"}} },
 		"cap":        func(h *container.HostConfig) { h.CapAdd = []string{"SYS_ADMIN"} },
 		"mount":      func(h *container.HostConfig) { h.Mounts = []mount.Mount{{Type: mount.TypeBind, Source: "/"}} },
-		"security":   func(h *container.HostConfig) { h.SecurityOpt = append(h.SecurityOpt, "seccomp=unconfined") },
+		"other app": func(h *container.HostConfig) {
+			h.Mounts = []mount.Mount{{Type: mount.TypeBind, Source: "/srv/apps/2/data/x", Target: "/x"}}
+		},
+		"climbing bind": func(h *container.HostConfig) { h.Binds = []string{"/srv/apps/1/data/../x:/x:z"} },
+		"security":      func(h *container.HostConfig) { h.SecurityOpt = append(h.SecurityOpt, "seccomp=unconfined") },
 	} {
 		s, err := offline().newSpec(goodOrder(), nil)
 		if err != nil {

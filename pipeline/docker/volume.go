@@ -16,6 +16,9 @@ import (
 // not there. External ones must be there.
 func (e *Engine) ensureVolumes(ctx context.Context, o pipeline.ContainerOrder) error {
 	for _, m := range o.Service.Mounts {
+		if m.Volume == "" {
+			continue
+		}
 		v, err := findVolume(o, m)
 		if err != nil {
 			return err

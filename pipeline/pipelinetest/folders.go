@@ -2,12 +2,32 @@ package pipelinetest
 
 import (
 	"context"
+	"io/fs"
+	"maps"
+	"slices"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 )
 
 // Folders is the host's disk, as far as binds name it.
-type Folders struct{ w *World }
+type Folders struct {
+	w      *World
+	placed map[string]bool
+}
+
+// Placed lists what was placed and not pruned, sorted.
+func (f *Folders) Placed() []string {
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	return slices.Sorted(maps.Keys(f.placed))
+}
+
+// Lose removes what was placed behind everybody's back.
+func (f *Folders) Lose(placed string) {
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	delete(f.placed, placed)
+}
 
 // Data implements pipeline.Folders.
 func (f *Folders) Data(ctx context.Context, appID, path string) (string, error) {
@@ -19,16 +39,50 @@ func (f *Folders) Place(ctx context.Context, appID string, tree pipeline.Tree, p
 	if err := f.w.call(ctx, "folders.Place"); err != nil {
 		return "", err
 	}
-	hash, err := tree.Hash(path)
-	return "/files/" + appID + "/" + hash + "/" + path, err
+	at := ""
+	err := tree.Walk(ctx, path, func(e pipeline.TreeEntry) error {
+		at = "/files/" + appID + "/" + e.Hash
+		return fs.SkipAll
+	})
+	if err != nil {
+		return "", err
+	}
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	f.placed[at] = true
+	return at, nil
 }
 
 // HasPlaced implements pipeline.Folders.
-func (f *Folders) HasPlaced(ctx context.Context, _, _ string) (bool, error) {
-	return true, f.w.call(ctx, "folders.HasPlaced")
+func (f *Folders) HasPlaced(ctx context.Context, _, placed string) (bool, error) {
+	if err := f.w.call(ctx, "folders.HasPlaced"); err != nil {
+		return false, err
+	}
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	return f.placed[placed], nil
 }
 
 // PrunePlaced implements pipeline.Folders.
-func (f *Folders) PrunePlaced(ctx context.Context, _ string, _ []string) (int, error) {
-	return 0, f.w.call(ctx, "folders.PrunePlaced")
+func (f *Folders) PrunePlaced(ctx context.Context, _ string, keep []string) (int, error) {
+	if err := f.w.call(ctx, "folders.PrunePlaced"); err != nil {
+		return 0, err
+	}
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	was := len(f.placed)
+	maps.DeleteFunc(f.placed, func(at string, _ bool) bool { return !slices.Contains(keep, at) })
+	return was - len(f.placed), nil
+}
+
+// bindsOf are the paths of the host that a container gets.
+func bindsOf(o pipeline.ContainerOrder) []string {
+	var out []string
+	for _, m := range o.Service.Mounts {
+		if m.Bind != nil {
+			out = append(out, m.Bind.Placed)
+		}
+	}
+	slices.Sort(out)
+	return out
 }

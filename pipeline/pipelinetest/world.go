@@ -31,12 +31,13 @@ type World struct {
 	// Stopping is closed when the server stops.
 	Stopping chan struct{}
 
-	forge  *Forge
-	engine *Engine
-	proxy  *Proxy
-	ledger *Ledger
-	killed bool
-	calls  []string
+	forge   *Forge
+	engine  *Engine
+	proxy   *Proxy
+	ledger  *Ledger
+	folders *Folders
+	killed  bool
+	calls   []string
 }
 
 // New returns a world with one app that has no deployment yet.
@@ -52,6 +53,7 @@ func New() *World {
 		visits: map[string][]visits{}, streams: map[string]int{},
 	}
 	w.ledger = newLedger(w)
+	w.folders = &Folders{w: w, placed: map[string]bool{}}
 	return w
 }
 
@@ -67,11 +69,14 @@ func (w *World) Proxy() *Proxy { return w.proxy }
 // Ledger is the world's durable memory.
 func (w *World) Ledger() *Ledger { return w.ledger }
 
+// Folders is the host's disk.
+func (w *World) Folders() *Folders { return w.folders }
+
 // Runner returns a run's view of the world.
 func (w *World) Runner() *pipeline.Runner {
 	return &pipeline.Runner{
 		Source: w.forge, Engine: w.engine, Proxy: w.proxy, Prover: w.proxy, Ledger: w.ledger,
-		Folders: &Folders{w: w},
+		Folders: w.folders,
 		Targets: w.proxy, Gauge: w.proxy, Modes: w.proxy,
 		Edge:       "edge",
 		AppNetwork: func(a pipeline.App, key string) string { return "net-" + a.Name + key },

@@ -30,9 +30,11 @@ type conversion struct {
 	services map[string]*view
 	all      map[string]*service // after folding
 	folded   map[string]string   // services of the files that are another one now
+	data     dataPaths
 }
 
 func (c *conversion) stack() Stack {
+	c.data = dataPaths{}
 	out := c.wishes()
 	c.gather()
 	c.fold()

@@ -279,4 +279,9 @@ func (l *loading) rebase(service *yaml.Node, dir string) {
 			move(f.value)
 		}
 	}
+	if mounts, ok := lookup(service, "volumes"); ok {
+		for _, entry := range mounts.value.Content {
+			l.rebaseMount(entry, filepath.ToSlash(rel))
+		}
+	}
 }

@@ -37,6 +37,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add([]byte("services: {web: {extends: {file: o.yml, service: a}}}"), "services: {web: {tty: !reset null}}", []byte("services: {a: {image: x}}"))
 	f.Add([]byte("include: [o.yml]\nservices: {web: {image: x, volumes: ['d:/d']}}"), "volumes: {d: {driver_opts: {o: bind}}}", []byte("volumes: {d: }"))
+	f.Add([]byte("services: {web: {image: x, volumes: ['./a:/a', './b.gone:/b:z', {type: bind, source: c.empty, target: /c}, /d]}}"), "", []byte{})
 	f.Add([]byte("a: &a [*a]"), "x: &x {<<: *x}", []byte("\xff"))
 	f.Add([]byte("services: {web: {build: ., depends_on: {db: {condition: service_healthy}, m: {condition: service_completed_successfully}}}, m: {build: ., links: ['db:d']}, db: {image: x, networks: {n: {aliases: [d]}}}, front: {image: c, ports: ['80:80']}}\nnetworks: {n: {internal: true}}"),
 		"x-swingbridge: {release: {service: web, command: [a, 1], timeout: 1m}}\nservices: {w: {build: ., x-swingbridge: {role: worker, single: true, order: before}}}", []byte("FROM redis AS a\nFROM a"))
@@ -62,6 +63,15 @@ func FuzzLoad(f *testing.F) {
 					return nil, fs.ErrNotExist
 				}
 				return other, nil
+			},
+			Find: func(name string) (Found, error) {
+				if !inside(name) || path.Clean(name) != name {
+					t.Errorf("looked for %q", name)
+				}
+				if strings.HasSuffix(name, ".gone") {
+					return Found{}, fs.ErrNotExist
+				}
+				return Found{Folder: true, Empty: strings.HasSuffix(name, ".empty")}, nil
 			},
 		}
 		got, err := Load(context.Background(), in)
@@ -117,9 +127,7 @@ func checkReach(t *testing.T, s Stack) {
 func checkServiceReach(t *testing.T, s Stack, svc Service, declared map[string]bool) {
 	t.Helper()
 	for _, m := range svc.Mounts {
-		if !declared[m.Volume] || strings.ContainsAny(m.Volume, "/\\") || !path.IsAbs(m.Target) || m.Target == "/" {
-			t.Errorf("not the mount of a named volume: %+v", m)
-		}
+		checkMount(t, m, declared)
 	}
 	if b := svc.Build; b != nil && (!inside(b.Context) || !inside(b.Dockerfile)) {
 		t.Errorf("builds outside of the commit: %+v", b)
@@ -144,11 +152,36 @@ func checkServiceReach(t *testing.T, s Stack, svc Service, declared map[string]b
 	}
 }
 
+func checkMount(t *testing.T, m Mount, declared map[string]bool) {
+	t.Helper()
+	switch b := m.Bind; {
+	case !path.IsAbs(m.Target) || m.Target == "/":
+		t.Errorf("mounted at %q", m.Target)
+	case b != nil && (m.Volume != "" || b.Host != "" || b.Placed != "" || (b.Repo == "") == (b.Data == "")):
+		t.Errorf("neither of the commit nor of the app's data: %+v, %+v", m, b)
+	case b != nil && (!inside(b.Repo+b.Data) || path.Clean(b.Repo+b.Data) != b.Repo+b.Data || b.Data == "."):
+		t.Errorf("leads elsewhere: %+v", b)
+	case b == nil && m.Volume != "" && (!declared[m.Volume] || strings.ContainsAny(m.Volume, "/\\")):
+		t.Errorf("not the mount of a declared volume: %+v", m)
+	}
+}
+
+func mounted(m Mount) Stack {
+	return Stack{Services: []Service{{Name: "web", Role: Web, Image: "x", Mounts: []Mount{m}}}}
+}
+
 func TestCheckReach_SeesABindMount(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]Stack{
-		"path as volume": {Services: []Service{{Name: "web", Role: Web, Image: "x", Mounts: []Mount{{Volume: "/etc", Target: "/x"}}}}},
-		"bind option":    {Services: []Service{{Name: "web", Role: Web, Image: "x"}}, Volumes: []Volume{{Name: "a", Options: map[string]string{"o": "ro,bind"}}}},
+		"path as volume":   mounted(Mount{Volume: "/etc", Target: "/x"}),
+		"path of the host": mounted(Mount{Bind: &Bind{Host: "/etc"}, Target: "/x"}),
+		"data outside":     mounted(Mount{Bind: &Bind{Data: "../x"}, Target: "/x"}),
+		"commit outside":   mounted(Mount{Bind: &Bind{Repo: "a/../../x"}, Target: "/x"}),
+		"all data":         mounted(Mount{Bind: &Bind{Data: "."}, Target: "/x"}),
+		"placed before":    mounted(Mount{Bind: &Bind{Data: "x", Placed: "/etc"}, Target: "/x"}),
+		"both":             mounted(Mount{Bind: &Bind{Data: "x", Repo: "x"}, Target: "/x"}),
+		"neither":          mounted(Mount{Bind: &Bind{}, Target: "/x"}),
+		"bind option":      {Services: []Service{{Name: "web", Role: Web, Image: "x"}}, Volumes: []Volume{{Name: "a", Options: map[string]string{"o": "ro,bind"}}}},
 	} {
 		s.Services[0].Ports, s.Services[0].Probe = []int{80}, Probe{Port: 80, Interval: 1, Timeout: 1, Within: 1, Successes: 1}
 		probe := &testing.T{}

@@ -145,8 +145,10 @@ func mountRules() map[string]rule {
 		"type": {}, "source": {}, "target": {}, "read_only": {},
 		"volume": {keys: map[string]rule{"nocopy": {}}},
 		"tmpfs":  {keys: map[string]rule{"size": {value: bytesOf(1)}, "mode": {}}},
-		"bind":   {}, // refused with the whole mount
-		"image":  {},
+		"bind":   {keys: map[string]rule{"propagation": {}, "selinux": {}, "create_host_path": {}, "recursive": {refuse: notHandled}}},
+		"image":  {}, // refused with the whole mount
+		// For developers' machines, without effect on any other.
+		"consistency": {},
 	}
 }
 

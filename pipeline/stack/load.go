@@ -20,6 +20,7 @@ type Input struct {
 	Routes  []Route
 	Allowed []string                          // permissions that the operator gave the app
 	Read    func(path string) ([]byte, error) // a regular file of the commit; an error wrapping fs.ErrNotExist if absent
+	Find    func(path string) (Found, error)  // what the commit has at a path, "." is its root; errors as Read's. Nil: nothing
 }
 
 // File is a compose file by its path inside the repository.
@@ -54,6 +55,10 @@ const overlayName = "overlay"
 // does not handle is refused by name; a key with nothing in it is not. What is
 // accepted and has no effect (published ports, for the proxy reaches the
 // container) is said in Stack.Notes.
+//
+// A bind whose source is a relative path mounts that file or folder of the commit,
+// where it has one, and else a folder of the app's data. A volume without a name
+// is one that the engine makes for each container.
 //
 // The environment of a service is, the first one winning: its `environment`,
 // its env_file (later files first), and, if it is built from the repository,

@@ -45,7 +45,7 @@ func parseScenario(t testing.TB, name string, data []byte) scenario {
 			}
 		}
 	}
-	s.in = Input{App: "shop", Env: map[string]string{}, Read: s.read}
+	s.in = Input{App: "shop", Env: map[string]string{}, Read: s.read, Find: s.find}
 	for _, line := range lines {
 		s.directive(t, strings.Fields(line))
 	}
@@ -86,6 +86,28 @@ func (s *scenario) read(path string) ([]byte, error) {
 		return content, nil
 	}
 	return nil, fmt.Errorf("%s: %w", path, fs.ErrNotExist)
+}
+
+// find answers from the names of the files. A file whose name ends in .link
+// stands for a symbolic link.
+func (s *scenario) find(at string) (Found, error) {
+	found := Found{Folder: true, Empty: true}
+	there := false
+	for name := range s.files {
+		switch rest, below := strings.CutPrefix(name, at+"/"); {
+		case name == at && strings.HasSuffix(name, ".link"):
+			return Found{}, fmt.Errorf("%q is a symbolic link", name)
+		case name == at:
+			return Found{}, nil
+		case below || at == ".":
+			there = true
+			found.Empty = found.Empty && rest == ".gitkeep"
+		}
+	}
+	if !there {
+		return Found{}, fs.ErrNotExist
+	}
+	return found, nil
 }
 
 // golden is what Load answered.

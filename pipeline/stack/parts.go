@@ -39,8 +39,8 @@ type Command struct {
 	Timeout time.Duration `json:"timeout"` // default 10 min
 }
 
-// Bind is a path of the host in a container. Exactly one field but Placed is
-// set.
+// Bind is a path of the host in a container. Exactly one of Host, Data and Repo
+// is set.
 type Bind struct {
 	Host string `json:"host,omitempty"` // an absolute path of the host, which the operator allowed
 	Data string `json:"data,omitempty"` // a path below the app's own data folder: it stays between deployments
@@ -48,6 +48,9 @@ type Bind struct {
 	// Placed is where on the host Data and Repo are found; set before containers
 	// are made, and stored with the release.
 	Placed string `json:"placed,omitempty"`
+
+	Propagation string `json:"propagation,omitempty"` // of mounts below it; empty: the engine's
+	SELinux     string `json:"selinux,omitempty"`     // z or Z: the engine labels it for several containers, or for this one
 }
 
 // Content is a file that is put into the container before it starts.

@@ -12,8 +12,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// mounts are the named volumes and the tmpfs of a service. Nothing of the host
-// is among them.
+// mounts are the volumes, the binds and the tmpfs of a service.
 func (s *service) mounts() ([]Mount, map[string]string) {
 	var out []Mount
 	tmpfs := map[string]string{}
@@ -34,10 +33,19 @@ func (s *service) mounts() ([]Mount, map[string]string) {
 			tmpfs[target] = tmpfsOptions(v)
 			continue
 		}
-		out = append(out, Mount{
-			Volume: v.Source, Target: target, ReadOnly: v.ReadOnly,
-			NoCopy: v.Volume != nil && v.Volume.NoCopy,
-		})
+		m := Mount{Volume: v.Source, Target: target, ReadOnly: v.ReadOnly, NoCopy: v.Volume != nil && v.Volume.NoCopy}
+		switch {
+		case v.Type == types.VolumeTypeBind:
+			bind, complaint := s.bind(at, v)
+			if complaint != "" {
+				s.l.found.add(at, s.name, "volumes", "%s", complaint)
+				continue
+			}
+			m.Volume, m.Bind = "", bind
+		case v.Source == "" && s.role.Colored():
+			s.l.found.note(at, s.name, "volumes", "has no name: it is empty after each deployment. To keep what is in it, name it and declare it under the top-level volumes")
+		}
+		out = append(out, m)
 	}
 	for _, entry := range s.from.Tmpfs {
 		target, options, _ := strings.Cut(entry, ":")
@@ -54,18 +62,14 @@ func (s *service) mounts() ([]Mount, map[string]string) {
 // complain says why a mount is refused.
 func (s *service) complain(v types.ServiceVolumeConfig) string {
 	switch {
-	case v.Type == types.VolumeTypeBind:
-		return "a path of the host is refused: it would reach beyond the container, and a commit must not depend on it. Use a named volume; " + undo
-	case v.Type != types.VolumeTypeVolume && v.Type != types.VolumeTypeTmpfs:
-		return "only named volumes and tmpfs are mounted; " + undo
+	case v.Type != types.VolumeTypeVolume && v.Type != types.VolumeTypeTmpfs && v.Type != types.VolumeTypeBind:
+		return "only volumes, paths and tmpfs are mounted; " + undo
 	case !goodTarget(v.Target):
 		return "the target must be an absolute path in the container, and not its root"
 	case v.Type == types.VolumeTypeTmpfs && v.Source != "":
 		return "a tmpfs has no source"
-	case v.Type == types.VolumeTypeTmpfs:
+	case v.Type != types.VolumeTypeVolume || v.Source == "":
 		return ""
-	case v.Source == "":
-		return "a volume without a name would be empty after each deployment: name it, and declare it under the top-level volumes"
 	case v.Bind != nil:
 		return "the options after the second colon are for paths of the host; a named volume has ro, rw and nocopy"
 	}
@@ -119,12 +123,17 @@ func (s *service) mountPlace(v types.ServiceVolumeConfig) place {
 
 func (s *service) checkOptions(it item, text string, parsed types.ServiceVolumeConfig) {
 	_, options, ok := strings.Cut(text, parsed.Source+":"+parsed.Target+":")
-	if !ok || parsed.Type != types.VolumeTypeVolume || parsed.Bind != nil {
+	known, complaint := []string{"ro", "rw", "nocopy"}, "a named volume has the options ro, rw and nocopy, no others"
+	if parsed.Type == types.VolumeTypeBind {
+		known = bindOptions()
+		complaint = "a path has the options " + strings.Join(known, ", ") + ", no others"
+	}
+	if !ok || parsed.Type == types.VolumeTypeVolume && parsed.Bind != nil {
 		return
 	}
 	for _, option := range strings.Split(options, ",") {
-		if !slices.Contains([]string{"ro", "rw", "nocopy"}, option) {
-			s.l.found.add(it.place, s.name, "volumes", "a named volume has the options ro, rw and nocopy, no others")
+		if !slices.Contains(known, option) {
+			s.l.found.add(it.place, s.name, "volumes", "%s", complaint)
 		}
 	}
 }
