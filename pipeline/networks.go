@@ -19,10 +19,11 @@ import (
 // defaultNetwork is the Compose network of services that name none.
 const defaultNetwork = "default"
 
-// joinsOf are the service's places on Compose networks; none in the host's own.
+// joinsOf are the service's places on Compose networks; none in the host's own
+// and without any network.
 func joinsOf(svc stack.Service) []stack.Join {
 	switch {
-	case slices.Contains(svc.Rights.Host, "network"):
+	case slices.Contains(svc.Rights.Host, "network"), svc.Rights.Other["network"] == "none":
 		return nil
 	case len(svc.Networks) == 0:
 		return []stack.Join{{Network: defaultNetwork}}

@@ -50,7 +50,7 @@ func (x *run) plan(ctx context.Context) (string, error) {
 
 // Render reads the app's compose files from the tree and converts them.
 func Render(ctx context.Context, app App, tree Tree, env map[string]string) (stack.Stack, error) {
-	in := stack.Input{App: app.Name, Overlay: app.Overlay, Env: env, Read: tree.ReadFile, Find: find(ctx, tree)}
+	in := stack.Input{App: app.Name, Overlay: app.Overlay, Env: env, Allowed: app.Allow, Read: tree.ReadFile, Find: find(ctx, tree)}
 	for _, path := range app.Compose {
 		content, err := tree.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -22,26 +22,30 @@ type Found struct {
 	Empty bool
 }
 
-// bind says what a path of the host stands for: a file or folder of the commit
-// where it has one, else a folder of the app's data. complaint is why it is
-// refused.
+// bind says what the source of a bind stands for. An absolute path is the
+// host's. A relative one is a file or folder of the commit where it has one, else
+// a folder of the app's data. complaint is why it is refused.
 func (s *service) bind(at place, v types.ServiceVolumeConfig) (out *Bind, complaint string) {
 	source, file := v.Source, s.cleanJoin(v.Source)
 	switch {
-	case path.IsAbs(source):
-		return nil, "a path of the host is refused: it would reach beyond the container, and a commit must not depend on it. Use a named volume; " + undo
 	case strings.HasPrefix(source, "~"):
 		return nil, "a home folder is refused: nobody's is meant on the server. Use a named volume, or a path below the repository; " + undo
 	case source == "" || strings.ContainsFunc(source, func(r rune) bool { return r == '\\' || unicode.IsControl(r) }):
 		return nil, "the source must be a path below the repository, with slashes"
 	case v.Bind != nil && v.Bind.Propagation != "" && !slices.Contains(format.Propagations, v.Bind.Propagation):
 		return nil, "propagation is one of " + strings.Join(format.Propagations, ", ")
+	case path.IsAbs(source):
+		file = ""
 	case !inside(file):
 		return nil, "the path leads out of the repository. Use one below it; " + undo
 	}
 	out = &Bind{}
 	if v.Bind != nil {
 		out.Propagation, out.SELinux = v.Bind.Propagation, v.Bind.SELinux
+	}
+	if file == "" {
+		out.Host = path.Clean(source)
+		return out, ""
 	}
 	found, err := s.find(file)
 	switch {

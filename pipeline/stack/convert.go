@@ -132,7 +132,10 @@ func (s *service) convert() Service {
 	s.image(&out)
 	out.Env = s.env()
 	out.Mounts, out.Tmpfs = s.mounts()
-	s.ports()
+	out.Rights = s.rights()
+	if m, ok := s.socket(out.Mounts); ok {
+		out.Mounts = append(out.Mounts, m)
+	}
 	s.serve(&out)
 	return out
 }
@@ -154,18 +157,24 @@ func (s *service) image(out *Service) {
 	}
 }
 
-// ports says what becomes of the ports that the file publishes on the host.
-func (s *service) ports() {
-	for _, it := range s.view.items("ports") {
-		switch {
-		case s.l.named(s.name):
-			s.l.found.note(it.place, s.name, "ports", "not published on the host: visitors come through the proxy")
-		case s.role.Colored():
-			s.l.found.note(it.place, s.name, "ports", "not published on the host: two colors of the service could not share the port; other services reach it by its name")
-		default:
-			s.l.found.add(it.place, s.name, "ports", "publishing a port of the host would let visitors past the proxy; %s", undo)
-		}
+// ports are those of the host that lead to the service. Of a service that each
+// deployment makes anew there are none.
+func (s *service) ports() []Port {
+	why := ""
+	switch {
+	case s.l.named(s.name):
+		why = "visitors come through the proxy"
+	case s.role.Colored():
+		why = "two colors of the service could not share the port; other services reach it by its name"
+	case s.from.NetworkMode != "":
+		why = "the service is on no network of the app, see network_mode"
+	default:
+		return s.publish()
 	}
+	for _, it := range s.view.items("ports") {
+		s.l.found.note(it.place, s.name, "ports", "not published on the host: "+why)
+	}
+	return nil
 }
 
 // expose reads ports and ranges of ports; they are TCP.

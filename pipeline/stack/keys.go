@@ -97,6 +97,10 @@ func serviceRules() map[string]rule {
 		"extends":           {keys: map[string]rule{"service": {}, "file": {}}},
 		"x-swingbridge":     {keys: serviceExtension()},
 	}
+	for _, key := range rightsKeys() {
+		rules[key] = rule{}
+	}
+	rules["oom_score_adj"] = rule{value: whole(-1000, 1000)}
 	for reason, keys := range refusedServiceKeys() {
 		for _, key := range keys {
 			rules[key] = rule{refuse: reason}
@@ -105,13 +109,20 @@ func serviceRules() map[string]rule {
 	return rules
 }
 
+// rightsKeys ask for something of the host, see permit.go.
+func rightsKeys() []string {
+	return []string{
+		"network_mode", "ipc", "pid", "uts", "userns_mode", "cgroup", "cgroup_parent", "privileged", "cap_add", "devices",
+		"device_cgroup_rules", "gpus", "security_opt", "use_api_socket", "runtime", "oom_kill_disable", "oom_score_adj",
+	}
+}
+
 func refusedServiceKeys() map[string][]string {
 	return map[string][]string{
 		elsewhere:                           {"external_links"},
 		"name the volumes of both services": {"volumes_from"},
 		twoColors:                           {"container_name", "hostname", "domainname", "mac_address"},
-		hostSpaces:                          {"network_mode", "ipc", "pid", "uts", "userns_mode", "cgroup", "cgroup_parent"},
-		hostRights:                          {"privileged", "cap_add", "devices", "device_cgroup_rules", "gpus", "security_opt", "use_api_socket", "runtime", "sysctls", "credential_spec", "oom_kill_disable", "oom_score_adj"},
+		hostRights:                          {"sysctls", "credential_spec"},
 		useEnv:                              {"secrets", "configs"},
 		nobodyThere:                         {"tty", "stdin_open", "attach"},
 		"it is for a developer's machine":   {"develop", "x-develop"},

@@ -42,7 +42,8 @@ const overlayName = "overlay"
 
 // Load renders the stack. An error of type *Refusal lists everything in the
 // files that cannot be honored, with file and line; another error is that of
-// ctx.
+// ctx. Where nothing but permissions is in the way, the Stack comes with the
+// Refusal, as it would be with them.
 //
 // The files are merged in their order, the overlay last, as Compose does, with
 // anchors, include, extends, !reset and !override. Paths in them are relative
@@ -76,7 +77,7 @@ func Load(ctx context.Context, in Input) (Stack, error) {
 	l := newLoading(in)
 	sources := l.sources()
 	if len(l.found.problems) > 0 {
-		return Stack{}, l.found.err()
+		return Stack{}, l.found.refusal()
 	}
 	l.readVariables()
 	for _, s := range sources {
@@ -98,11 +99,15 @@ func Load(ctx context.Context, in Input) (Stack, error) {
 		c := conversion{l: l, project: project, top: top, services: services}
 		out = c.stack()
 	}
-	if err := l.found.err(); err != nil {
-		return Stack{}, err
-	}
 	out.Notes = l.found.sentences()
-	return out, nil
+	if len(l.found.problems) == 0 {
+		return out, nil
+	}
+	refusal := l.found.refusal()
+	if !refusal.OnlyMissing() {
+		out = Stack{}
+	}
+	return out, refusal
 }
 
 // loading is the state of one Load.

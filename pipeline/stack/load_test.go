@@ -71,6 +71,8 @@ func (s *scenario) directive(t testing.TB, words []string) {
 		for _, f := range args {
 			s.in.Files = append(s.in.Files, File{Path: f, Content: s.files[f]})
 		}
+	case "allow":
+		s.in.Allowed = append(s.in.Allowed, strings.Join(args, " "))
 	case "file":
 		s.files[args[0]] = nil
 	case "overlay":

@@ -71,7 +71,13 @@ func (c *conversion) networks(services []Service) []Network {
 			c.l.found.add(c.top.at("networks", name, key), "", "networks."+name+"."+key, "%s", message)
 		}
 		if bool(from.External) {
-			add("external", "networks of others are refused: containers of other apps could reach this one; "+undo)
+			n.External = name
+			if from.Name != "" {
+				n.External = from.Name
+			}
+			for _, p := range n.Permissions() {
+				c.l.need(c.top.at("networks", name, "external"), "", "networks."+name+".external", p)
+			}
 		} else if from.Name != "" {
 			c.l.found.note(c.top.at("networks", name, "name"), "", "networks."+name+".name", "has no effect: networks are named after the app")
 		}
@@ -86,7 +92,7 @@ func (c *conversion) networks(services []Service) []Network {
 				add("labels", "labels that begin with dev.swingbridge. are Swingbridge's own")
 			}
 		}
-		if name != "default" || n.Internal || n.Labels != nil {
+		if name != "default" || n.Internal || n.Labels != nil || n.External != "" {
 			out = append(out, n)
 		}
 	}

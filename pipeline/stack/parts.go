@@ -94,14 +94,17 @@ type Ulimit struct {
 // Rights are what a service has of the host, besides binds. Each one is there
 // only if the operator allowed it, see Permissions.
 type Rights struct {
-	Privileged  bool              `json:"privileged,omitempty"`
-	CapAdd      []string          `json:"cap_add,omitempty"`
-	Devices     []string          `json:"devices,omitempty"`      // host:container:rwm
-	DeviceRules []string          `json:"device_rules,omitempty"` // as in device_cgroup_rules
-	Ports       []Port            `json:"ports,omitempty"`        // published on the host
-	Host        []string          `json:"host,omitempty"`         // namespaces of the host: network, pid, ipc, uts, user, cgroup
-	Security    []string          `json:"security,omitempty"`     // security_opt, but for no-new-privileges
-	Other       map[string]string `json:"other,omitempty"`        // runtime, cgroup_parent, oom_score_adj, gpus
+	Privileged  bool     `json:"privileged,omitempty"`
+	CapAdd      []string `json:"cap_add,omitempty"`
+	Devices     []string `json:"devices,omitempty"`      // host:container:rwm
+	DeviceRules []string `json:"device_rules,omitempty"` // as in device_cgroup_rules
+	Ports       []Port   `json:"ports,omitempty"`        // published on the host
+	Host        []string `json:"host,omitempty"`         // namespaces of the host: network, pid, ipc, uts, user, cgroup
+	Security    []string `json:"security,omitempty"`     // security_opt, but for no-new-privileges
+	// Other are runtime, cgroup_parent, oom_score_adj, oom_kill_disable and gpus;
+	// and what is narrower than usual and needs no permission: network "none",
+	// ipc "private" or "none", cgroup "private".
+	Other map[string]string `json:"other,omitempty"`
 }
 
 // Port is a port of the host that leads to one of a container.

@@ -33,7 +33,7 @@ func permissionKinds() map[string]permissionKind {
 		"device-rule":      {"device-rule:c 188:* rmw", normalDeviceRule},
 		"gpus":             {"gpus:all", normalGPUs},
 		"host":             {"host:network (pid, ipc, uts, user or cgroup)", normalSpace},
-		"mount":            {"mount:type=nfs,device=:/export,o=addr=10.0.0.2", normalMount},
+		"mount":            {"mount:nfs:10.0.0.2,:/export, or mount:cifs://server/share", normalMount},
 		"network":          {"network:NAME of a network made outside of Swingbridge", normalName},
 		"oom-kill-disable": {"oom-kill-disable", nil},
 		"oom-score-adj":    {"oom-score-adj:-500", normalScore},
@@ -287,31 +287,11 @@ func normalSecurity(rest string) (string, bool) {
 	return rest, rest != ""
 }
 
-// normalMount sorts the options of a volume as volumeOptions does.
+// normalMount reads TYPE:[ADDRESS,]DEVICE of a volume that another machine keeps.
 func normalMount(rest string) (string, bool) {
-	before, o, _ := strings.Cut(rest, ",o=")
-	options := map[string]string{}
-	if o != "" {
-		options["o"] = o
-	}
-	for _, part := range strings.Split(before, ",") {
-		key, value, ok := strings.Cut(part, "=")
-		if !ok || !slices.Contains([]string{"type", "device"}, key) {
-			return "", false
-		}
-		options[key] = value
-	}
-	return volumeOptions(options), true
+	kind, device, _ := strings.Cut(rest, ":")
+	return rest, slices.Contains(remoteTypes(), kind) && device != "" && !strings.HasSuffix(device, ",") && strings.Count(device, ",") < 2
 }
 
-// volumeOptions are the options of the local driver in one line. The last one
-// may have commas.
-func volumeOptions(options map[string]string) string {
-	var parts []string
-	for _, key := range []string{"type", "device", "o"} {
-		if value := options[key]; value != "" {
-			parts = append(parts, key+"="+value)
-		}
-	}
-	return strings.Join(parts, ",")
-}
+// remoteTypes are the file systems that a volume may have from other machines.
+func remoteTypes() []string { return []string{"nfs", "nfs4", "cifs"} }

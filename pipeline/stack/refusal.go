@@ -16,6 +16,9 @@ type Problem struct {
 	Service string // empty: it is about no single service
 	Key     string // dotted below the service or the top level
 	Message string // what is wrong and what to do about it
+	// Permission is what the files ask for and the app is not allowed, values of
+	// its variables masked; empty: something else is wrong.
+	Permission Permission
 }
 
 func (p Problem) String() string { return p.text([]string{p.Service}) }
@@ -45,6 +48,25 @@ func (p Problem) text(services []string) string {
 // the order of the files.
 type Refusal struct {
 	Problems []Problem
+}
+
+// Missing are the permissions that the files ask for and the app does not
+// have, sorted and each once.
+func (r *Refusal) Missing() []Permission {
+	var out []Permission
+	for _, p := range r.Problems {
+		if p.Permission != "" {
+			out = append(out, p.Permission)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// OnlyMissing reports whether nothing but permissions is in the way. Load
+// returns the whole stack then.
+func (r *Refusal) OnlyMissing() bool {
+	return !slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Permission == "" })
 }
 
 // Error lists the problems, one per line; a line that several services share
@@ -146,11 +168,8 @@ func (f *findings) sentences() []string {
 	return out
 }
 
-// err is nil or a *Refusal.
-func (f *findings) err() error {
-	if len(f.problems) == 0 {
-		return nil
-	}
+// refusal lists the problems in order.
+func (f *findings) refusal() *Refusal {
 	f.sort(f.problems)
 	return &Refusal{Problems: f.problems}
 }

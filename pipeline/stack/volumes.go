@@ -42,6 +42,9 @@ func (s *service) mounts() ([]Mount, map[string]string) {
 				continue
 			}
 			m.Volume, m.Bind = "", bind
+			if bind.Host != "" {
+				s.l.need(at, s.name, "volumes", bindPermission(m))
+			}
 		case v.Source == "" && s.role.Colored():
 			s.l.found.note(at, s.name, "volumes", "has no name: it is empty after each deployment. To keep what is in it, name it and declare it under the top-level volumes")
 		}
@@ -174,8 +177,12 @@ func (c *conversion) volume(name string) Volume {
 	case from.Name != "":
 		add("name", "volumes are named after the app: take the name out, or make the volume external")
 	}
-	if message := hostOptions(out); message != "" {
-		add("driver_opts", message)
+	for _, p := range out.Permissions() {
+		key := "driver_opts"
+		if strings.HasPrefix(string(p), "volume-driver:") {
+			key = "driver"
+		}
+		c.l.need(c.top.at("volumes", name, key), "", "volumes."+name+"."+key, p)
 	}
 	for label := range out.Labels {
 		if strings.HasPrefix(label, "dev.swingbridge.") {
@@ -189,31 +196,4 @@ func goodVolumeName(name string) bool {
 	return name != "" && !strings.HasPrefix(name, ".") && !strings.ContainsFunc(name, func(r rune) bool {
 		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("._-", r)
 	})
-}
-
-// hostOptions says why a volume's options are refused: the local driver passes
-// them to mount(2), so they can make a volume of any path or disk of the host.
-func hostOptions(v Volume) string {
-	if v.Driver == "" || v.Driver == "local" {
-		kind := v.Options["type"]
-		_, device := v.Options["device"]
-		if (kind != "" || device) && !slices.Contains([]string{"nfs", "nfs4", "cifs", "tmpfs"}, kind) {
-			return "a volume of the local driver may be of type nfs, nfs4, cifs or tmpfs: others reach paths or disks of the host"
-		}
-	}
-	for key, value := range v.Options {
-		if strings.HasPrefix(value, "/") && !strings.HasPrefix(value, "//") {
-			return "a path of the host is refused: it would reach beyond the container"
-		}
-		if key != "o" {
-			continue
-		}
-		for _, option := range strings.Split(value, ",") {
-			switch strings.ToLower(strings.TrimSpace(option)) {
-			case "bind", "rbind", "move", "remount":
-				return "a bind mount is a path of the host and refused"
-			}
-		}
-	}
-	return ""
 }

@@ -1,0 +1,317 @@
+package stack
+
+import (
+	"maps"
+	"math"
+	"net/netip"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"go.yaml.in/yaml/v4"
+)
+
+// need says that a right is missing, unless the operator allowed it.
+func (l *loading) need(at place, service, key string, p Permission) {
+	if strings.HasPrefix(string(p), "!volume:") {
+		l.found.add(at, service, key, "such a volume is not made here: make it yourself and name it external; %s", undo)
+		return
+	}
+	if strings.HasPrefix(string(p), "!") {
+		l.found.add(at, service, key, "it would give the container a right over the host that cannot be allowed; %s", undo)
+		return
+	}
+	if len(Missing(l.in.Allowed, []Permission{p})) == 0 {
+		return
+	}
+	shown, filled := Permission(l.maskWord(string(p))), ""
+	if shown != p {
+		filled = ", the values filled in"
+	}
+	l.found.lack(at, service, key, shown, "the app is not allowed "+string(shown)+": allow it with "+
+		"`"+Allow(l.in.App, []Permission{shown})+"`"+filled+", or "+undo)
+}
+
+// lack adds a problem that a permission would solve.
+func (f *findings) lack(at place, service, key string, missing Permission, message string) {
+	if f.garbled[at] && at.line > 0 {
+		return
+	}
+	p := Problem{File: at.file, Line: at.line, Service: service, Key: key, Message: message, Permission: missing}
+	if !slices.Contains(f.problems, p) {
+		f.problems = append(f.problems, p)
+	}
+}
+
+// maskWord keeps the values of variables out of a word that people see, if they
+// are as long as those that logs mask.
+func (l *loading) maskWord(word string) string {
+	for _, name := range slices.Sorted(maps.Keys(l.in.Env)) {
+		if value := l.in.Env[name]; len(value) >= 6 {
+			word = strings.ReplaceAll(word, value, "${"+name+"}")
+		}
+	}
+	return word
+}
+
+// need says that the service lacks a right, unless the operator allowed it. The
+// key is dotted; is finds the entry of a list that asks for it, nil: there is none.
+func (s *service) need(key string, p Permission, is func(text string, n *yaml.Node) bool) {
+	s.l.need(s.spot(key, is), s.name, key, p)
+}
+
+// spot is the place of an entry of a list, else that of the list.
+func (s *service) spot(key string, is func(text string, n *yaml.Node) bool) place {
+	if is != nil {
+		for _, it := range slices.Backward(s.view.items(key)) {
+			if text, _, _ := s.l.vars.expand(it.node.Value); is(text, it.node) {
+				return it.place
+			}
+		}
+	}
+	return s.view.at(key)
+}
+
+// refuse says that an entry of a list cannot be honored.
+func (s *service) refuse(key, entry, message string) {
+	at := s.spot(key, func(text string, _ *yaml.Node) bool { return text == entry })
+	s.l.found.add(at, s.name, key, "%s; %s", message, undo)
+}
+
+// rights are what the service asks for of the host, but for binds. What the
+// app is not allowed is said.
+func (s *service) rights() Rights {
+	out := Rights{Privileged: s.from.Privileged, Other: map[string]string{}}
+	if out.Privileged {
+		s.need("privileged", "privileged", nil)
+	}
+	out.CapAdd = s.words("cap_add", "cap", s.from.CapAdd)
+	out.DeviceRules = s.words("device_cgroup_rules", "device-rule", s.from.DeviceCgroupRules)
+	out.Devices = s.devices()
+	out.Security = s.security()
+	s.namespaces(&out)
+	s.others(&out)
+	out.Ports = s.ports()
+	if len(out.Other) == 0 {
+		out.Other = nil
+	}
+	return out
+}
+
+// words reads the entries of a list that are permissions but for their kind.
+func (s *service) words(key, kind string, entries []string) []string {
+	var out []string
+	for _, entry := range entries {
+		p, err := ParsePermission(kind + ":" + entry)
+		if err != nil {
+			s.refuse(key, entry, "it cannot be read: write it like "+permissionKinds()[kind].example[len(kind)+1:])
+			continue
+		}
+		s.need(key, p, func(text string, _ *yaml.Node) bool { return text == entry })
+		if value := string(p)[len(kind)+1:]; !slices.Contains(out, value) {
+			out = append(out, value)
+		}
+	}
+	return out
+}
+
+// devices are the host's, each as host:container:access.
+func (s *service) devices() []string {
+	var out []string
+	for _, d := range s.from.Devices {
+		entry := func(text string, n *yaml.Node) bool {
+			if src, ok := lookup(n, "source"); ok {
+				text, _, _ = s.l.vars.expand(src.value.Value)
+			}
+			return text == d.Source || strings.HasPrefix(text, d.Source+":")
+		}
+		target, access := d.Target, d.Permissions
+		if target == "" {
+			target = d.Source
+		}
+		if access == "" {
+			access = allAccess
+		}
+		if !path.IsAbs(d.Source) || !path.IsAbs(target) || strings.Contains(d.Source+target, ":") || strings.Trim(access, allAccess) != "" {
+			s.l.found.add(s.spot("devices", entry), s.name, "devices", "only devices by their path are handled, as /dev/ttyUSB0:/dev/ttyUSB0:rwm; %s", undo)
+			continue
+		}
+		device := path.Clean(d.Source) + ":" + path.Clean(target) + ":" + access
+		s.need("devices", devicePermission(device), entry)
+		out = append(out, device)
+	}
+	return out
+}
+
+// security reads security_opt. What narrows the container is always set and
+// needs no permission.
+func (s *service) security() []string {
+	var out []string
+	for _, entry := range s.from.SecurityOpt {
+		option, _ := normalSecurity(entry)
+		name, value, _ := strings.Cut(option, "=")
+		switch {
+		case name == noNewPrivileges && (value == "" || value == "true"):
+			continue
+		case name == noNewPrivileges && value == "false", name == "apparmor" && value != "", name == "label" && value != "":
+		case (name == "seccomp" || name == "systempaths") && value == "unconfined":
+		case name == "seccomp":
+			s.refuse("security_opt", entry, "a profile is a file of the machine that calls the engine: only unconfined is handled")
+			continue
+		default:
+			s.refuse("security_opt", entry, "only apparmor, label, no-new-privileges, seccomp and systempaths are handled")
+			continue
+		}
+		s.need("security_opt", permission("security-opt", option), func(text string, _ *yaml.Node) bool { return text == entry })
+		out = append(out, option)
+	}
+	return out
+}
+
+const noNewPrivileges = "no-new-privileges"
+
+// namespaces reads which namespaces of the host the service shares.
+func (s *service) namespaces(out *Rights) {
+	for _, n := range []struct{ key, space, value string }{
+		{"network_mode", "network", s.from.NetworkMode},
+		{"pid", "pid", s.from.Pid},
+		{"ipc", "ipc", s.from.Ipc},
+		{"uts", "uts", s.from.Uts},
+		{"userns_mode", "user", s.from.UserNSMode},
+		{"cgroup", "cgroup", s.from.Cgroup},
+	} {
+		narrow := otherPermission(n.space, n.value) == ""
+		switch {
+		case n.value == "":
+		case n.key == "network_mode" && s.l.named(s.name) && (n.value == "host" || narrow):
+			s.add("visitors reach the service on a network of Swingbridge, of which it would not be a part; %s", []string{n.key}, undo)
+		case n.value == "host":
+			out.Host = append(out.Host, n.space)
+			s.need(n.key, permission("host", n.space), nil)
+		case narrow:
+			out.Other[n.space] = n.value
+		case strings.HasPrefix(n.value, "service:") || strings.HasPrefix(n.value, "container:"):
+			s.add("a namespace of another container is refused: it is replaced when its own service is; %s", []string{n.key}, undo)
+		default:
+			s.add("%s; %s", []string{n.key}, notHandled, undo)
+		}
+	}
+	if s.from.NetworkMode != "" && len(s.from.Networks) > 0 {
+		s.add("is there beside networks, and only one of them can be; %s", []string{"network_mode"}, undo)
+	}
+}
+
+// others are the rights that have a key of their own.
+func (s *service) others(out *Rights) {
+	f := s.from
+	if f.OomScoreAdj != 0 {
+		out.Other["oom_score_adj"] = strconv.FormatInt(f.OomScoreAdj, 10)
+	}
+	if f.OomKillDisable {
+		out.Other["oom_kill_disable"] = "true"
+	}
+	if f.Runtime != "" {
+		out.Other["runtime"] = f.Runtime
+	}
+	if f.CgroupParent != "" {
+		out.Other["cgroup_parent"] = f.CgroupParent
+	}
+	if gpus, ok := countGPUs(f.Gpus); !ok {
+		s.add("only a number of the engine's own choice is handled: all, or count; %s", []string{"gpus"}, undo)
+	} else if gpus != "" {
+		out.Other["gpus"] = gpus
+	}
+	for _, key := range slices.Sorted(maps.Keys(out.Other)) {
+		if p := otherPermission(key, out.Other[key]); p != "" {
+			s.need(key, p, nil)
+		}
+	}
+}
+
+// countGPUs is "all", a number, or "" for none.
+func countGPUs(requests []types.DeviceRequest) (string, bool) {
+	switch {
+	case len(requests) == 0:
+		return "", true
+	case len(requests) > 1 || len(requests[0].IDs)+len(requests[0].Options) > 0:
+		return "", false
+	}
+	r := requests[0]
+	ours := (r.Driver == "" || r.Driver == "nvidia") && (len(r.Capabilities) == 0 || slices.Equal(r.Capabilities, []string{"gpu"}))
+	if r.Count == -1 {
+		return "all", ours
+	}
+	return strconv.FormatInt(int64(r.Count), 10), ours && r.Count > 0
+}
+
+// socket is the engine's, where clients look for it; false if the service does
+// not ask for it, or mounts something there itself.
+func (s *service) socket(mounts []Mount) (Mount, bool) {
+	there := slices.ContainsFunc(mounts, func(m Mount) bool { return m.Target == engineSocket })
+	if !s.from.UseAPISocket || there {
+		return Mount{}, false
+	}
+	m := Mount{Bind: &Bind{Host: engineSocket}, Target: engineSocket}
+	s.need("use_api_socket", bindPermission(m), nil)
+	return m, true
+}
+
+const engineSocket = "/var/run/docker.sock"
+
+// publish are the ports of the host that a kept service has.
+func (s *service) publish() []Port {
+	var out []Port
+	for _, p := range s.from.Ports {
+		entry := func(text string, n *yaml.Node) bool { return s.isPort(p, text, n) }
+		port, ok := readPort(p)
+		if !ok {
+			s.l.found.add(s.spot("ports", entry), s.name, "ports", "must be one port of the host and one of the container, as 127.0.0.1:5432:5432; %s", undo)
+			continue
+		}
+		s.need("ports", port.permission(), entry)
+		out = append(out, port)
+	}
+	return out
+}
+
+// readPort is a port as Rights has it.
+func readPort(p types.ServicePortConfig) (Port, bool) {
+	out := Port{Container: int(p.Target), Protocol: strings.ToLower(p.Protocol)}
+	if out.Protocol == "" {
+		out.Protocol = "tcp"
+	}
+	if p.Published != "" {
+		n, err := strconv.Atoi(p.Published)
+		if err != nil {
+			return out, false
+		}
+		out.Host = n
+	}
+	if p.HostIP != "" {
+		address, err := netip.ParseAddr(strings.Trim(p.HostIP, "[]"))
+		if err != nil {
+			return out, false
+		}
+		out.Address = address.String()
+	}
+	return out, p.Target > 0 && p.Target <= math.MaxUint16 && !strings.HasPrefix(string(out.permission()), "!")
+}
+
+// isPort reports whether an entry is where a port was read from.
+func (s *service) isPort(p types.ServicePortConfig, text string, n *yaml.Node) bool {
+	if target, ok := lookup(n, "target"); ok {
+		published, _ := lookup(n, "published")
+		text, _, _ = s.l.vars.expand(target.value.Value)
+		if published.value == nil {
+			return p.Published == "" && text == strconv.Itoa(int(p.Target))
+		}
+		host, _, _ := s.l.vars.expand(published.value.Value)
+		return host == p.Published && text == strconv.Itoa(int(p.Target))
+	}
+	all, err := types.ParsePortConfig(text)
+	return err == nil && slices.ContainsFunc(all, func(one types.ServicePortConfig) bool {
+		return one.Published == p.Published && one.Target == p.Target && one.HostIP == p.HostIP
+	})
+}
