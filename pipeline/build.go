@@ -2,13 +2,8 @@ package pipeline
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"slices"
 	"sync"
-
-	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
 // build makes the images that are missing and, beside that, the app's networks.
@@ -37,19 +32,21 @@ func (x *run) images(ctx context.Context) (string, error) {
 	if x.dep.Trigger == Rollback {
 		return "", x.imagesThere(ctx)
 	}
+	if err := x.makeRoom(ctx); err != nil {
+		return "", err
+	}
 	built := 0
-	for _, svc := range x.rel.Stack.Services {
-		if svc.Role == stack.Task && !svc.Once {
-			continue // no deployment starts it
-		}
-		id, cached, err := x.image(ctx, svc)
+	for _, s := range x.supplies {
+		id, cached, err := x.obtain(ctx, s)
 		if err != nil {
-			return "", fmt.Errorf("service %s: %w", svc.Name, err)
+			return "", fmt.Errorf("service %s: %w", s.services[0], err)
 		}
 		if !cached {
 			built++
 		}
-		x.rel.Images[svc.Name] = id
+		for _, service := range s.services {
+			x.rel.Images[service] = id
+		}
 	}
 	if err := x.place(ctx); err != nil {
 		return "", err
@@ -62,63 +59,13 @@ func (x *run) images(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d image(s) built", built), nil
 }
 
-func (x *run) image(ctx context.Context, svc stack.Service) (id string, cached bool, err error) {
-	if svc.Build == nil {
-		id, err = x.Engine.Pull(ctx, PullOrder{
-			Ref: svc.Image, Policy: svc.Settings.PullPolicy, Platform: svc.Settings.Platform,
-		}, x.log)
+// obtain makes one image, or finds it there.
+func (x *run) obtain(ctx context.Context, s supply) (id string, cached bool, err error) {
+	if s.build == nil {
+		id, err = x.Engine.Pull(ctx, s.pull, x.log)
 		return id, true, err
 	}
-	trees, err := buildTrees(x.tree, *svc.Build)
-	if err != nil {
-		return "", false, err
-	}
-	secrets, err := x.buildSecrets(*svc.Build)
-	if err != nil {
-		return "", false, err
-	}
-	return x.Engine.Build(ctx, BuildOrder{
-		Owner:   x.owner(svc.Name),
-		Key:     stack.Key(*svc.Build, trees, fingerprint(secrets)),
-		Spec:    *svc.Build,
-		Tree:    x.tree,
-		Secrets: secrets,
-	}, x.log)
-}
-
-// buildTrees identifies all folders that a build sees: its context, and after it
-// the further ones in the order of their names.
-func buildTrees(tree Tree, b stack.Build) (string, error) {
-	out, err := tree.Hash(b.Context)
-	if err != nil {
-		return "", fmt.Errorf("build context %s: %w", b.Context, err)
-	}
-	for _, name := range sortedKeys(b.Contexts) {
-		hash, err := tree.Hash(b.Contexts[name])
-		if err != nil {
-			return "", fmt.Errorf("build context %s in %s: %w", name, b.Contexts[name], err)
-		}
-		out += " " + hash
-	}
-	return out, nil
-}
-
-// buildSecrets are the values of the build's secrets by their ids.
-func (x *run) buildSecrets(b stack.Build) (map[string]string, error) {
-	out := map[string]string{}
-	for _, id := range b.Secrets {
-		if held, ok := b.Held[id]; ok {
-			out[id] = string(held)
-			continue
-		}
-		name := b.Variable(id)
-		value, ok := x.env[name]
-		if !ok {
-			return nil, fmt.Errorf("build secret %s is not set: swingbridge env set %s %s", name, x.app.Name, name)
-		}
-		out[id] = value
-	}
-	return out, nil
+	return x.Engine.Build(ctx, *s.build, x.log)
 }
 
 // imagesThere makes sure that a rollback can be started at all.
@@ -145,26 +92,4 @@ func (x *run) owner(service string) Owner {
 		Deployment: x.dep.ID, Commit: x.dep.Commit, Repo: x.app.Repo,
 		Role: svc.Role,
 	}
-}
-
-// fingerprint tells versions of build secrets apart without telling them.
-func fingerprint(secrets map[string]string) string {
-	if len(secrets) == 0 {
-		return ""
-	}
-	h := sha256.New()
-	for _, name := range sortedKeys(secrets) {
-		sum := sha256.Sum256([]byte(secrets[name]))
-		fmt.Fprintf(h, "%s=%x\n", name, sum)
-	}
-	return hex.EncodeToString(h.Sum(nil)[:8])
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -36,6 +36,9 @@ func (x *run) plan(ctx context.Context) (string, error) {
 		AppID: x.app.ID, Commit: x.dep.Commit, Stack: rendered, EnvVersion: x.envVersion,
 		Images: map[string]string{}, CreatedAt: x.Now(),
 	}
+	if x.supplies, err = x.suppliesOf(ctx, x.app, rendered, x.tree, x.env); err != nil {
+		return "", err
+	}
 	for _, line := range describe(x.app, x.rel.Stack, x.dep.Color, x.live) {
 		x.say("  %s", line)
 	}

@@ -104,6 +104,28 @@ type Images interface {
 	PruneImages(ctx context.Context, appID string, keep []string) (int, error)
 }
 
+// Stock tells which images there are, and what room there is for more.
+type Stock interface {
+	// Built returns the ID of the image that Build would return without
+	// building it; empty if there is none.
+	Built(ctx context.Context, o Owner, key string) (id string, err error)
+	// Pulled returns the ID of the image that Pull would return without asking
+	// a registry; empty if it would ask one.
+	Pulled(ctx context.Context, o PullOrder) (id string, err error)
+	// ImageSizes are the sizes in bytes of this installation's images of the
+	// app, by their IDs. Each is whole, also where images share layers.
+	ImageSizes(ctx context.Context, appID string) (map[string]int64, error)
+	// Room tells how much space is left where the engine keeps images.
+	Room(ctx context.Context) (Room, error)
+}
+
+// Room is space on a disk. The zero value says that it is not known: the engine
+// is elsewhere.
+type Room struct {
+	Path string // where the engine keeps images
+	Free int64  // bytes
+}
+
 // PullOrder says which image to have.
 type PullOrder struct {
 	Ref      string
@@ -214,6 +236,7 @@ type Network struct {
 // Engine is the container engine as a whole.
 type Engine interface {
 	Images
+	Stock
 	Containers
 	Inside
 	Watcher

@@ -79,27 +79,3 @@ func (x *run) stopOne(ctx context.Context, c Container) error {
 	}
 	return nil
 }
-
-// prune removes the app's images, and files of its commits, that no kept release
-// names.
-func (x *run) prune(ctx context.Context) (string, error) {
-	kept, err := x.Ledger.KeptReleases(ctx, x.app.ID, x.rel.Stack.Keep+1) // and the live one
-	if err != nil {
-		return "", fmt.Errorf("list kept releases: %w", err)
-	}
-	var images []string
-	kept = append(kept, x.rel)
-	for _, rel := range kept {
-		for _, id := range rel.Images {
-			images = append(images, id)
-		}
-	}
-	n, err := x.Engine.PruneImages(ctx, x.app.ID, images)
-	if err != nil {
-		return "", fmt.Errorf("prune images: %w", err)
-	}
-	if _, err := x.prunePlaced(ctx, kept); err != nil {
-		return "", fmt.Errorf("prune files of commits: %w", err)
-	}
-	return fmt.Sprintf("%d image(s) removed, %d release(s) kept", n, len(kept)-1), nil
-}

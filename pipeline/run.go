@@ -22,7 +22,8 @@ var (
 // not settled and must be run again.
 var ErrInterrupted = errors.New("interrupted, to be taken up at the next start")
 
-// Runner carries deployments out. All fields but Logger are required.
+// Runner carries deployments out. All fields but Logger and the limits are
+// required.
 type Runner struct {
 	Source Source
 	Engine Engine
@@ -44,6 +45,11 @@ type Runner struct {
 	Stopping <-chan struct{}
 	Now      func() time.Time
 	Logger   *slog.Logger
+
+	// ImagesLimit is how much the kept images of one app may take, in bytes; 0:
+	// as much as they do. FreeSpace is what must be free before a build.
+	ImagesLimit int64
+	FreeSpace   int64
 }
 
 // run is one attempt of one deployment. Its fields are filled by the steps, in
@@ -56,6 +62,7 @@ type run struct {
 
 	tree       Tree // nil for a rollback
 	rel        Release
+	supplies   []supply   // of the release's images; none for a rollback
 	live       Deployment // the one visitors are on; zero ID if none
 	liveRel    Release
 	containers []Container

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/swingbridge/swingbridge/pipeline"
 )
 
 // Config is every setting, read from the environment. A secret may also be
@@ -54,6 +56,12 @@ type Config struct {
 	GitHubCloneURL string `env:"SWINGBRIDGE_GITHUB_CLONE_URL" envDefault:"https://github.com/"`
 	// Subnets is where the networks that Swingbridge makes take theirs from.
 	Subnets string `env:"SWINGBRIDGE_SUBNETS" envDefault:"10.201.0.0/16"`
+	// ImagesLimit is how much the kept images of one app may take, such as 20GB;
+	// empty: as much as its kept releases have.
+	ImagesLimit string `env:"SWINGBRIDGE_IMAGES_LIMIT"`
+	// FreeSpace is what must be free on the engine's disk before a build; 0: it
+	// is not looked at.
+	FreeSpace string `env:"SWINGBRIDGE_FREE_SPACE" envDefault:"500MB"`
 	// TLSInternal has certificates issued by an authority of our own, for
 	// networks that no public authority reaches.
 	TLSInternal bool `env:"SWINGBRIDGE_TLS_INTERNAL"`
@@ -80,8 +88,10 @@ type Config struct {
 	// NotifySocket is systemd's: where a proxy says that it serves.
 	NotifySocket string `env:"NOTIFY_SOCKET"`
 
-	pool    netip.Prefix
-	trusted []netip.Prefix
+	pool        netip.Prefix
+	imagesLimit int64 // bytes; 0: none
+	freeSpace   int64 // bytes
+	trusted     []netip.Prefix
 }
 
 // secretNames are the settings that may also be given as NAME_FILE.
@@ -176,6 +186,14 @@ func (c *Config) check() (err error) {
 		return fmt.Errorf("SWINGBRIDGE_SUBNETS %q: give an IPv4 range of at least /20 such as 10.201.0.0/16", c.Subnets)
 	}
 	c.pool = c.pool.Masked()
+	if c.ImagesLimit != "" {
+		if c.imagesLimit, err = pipeline.ParseBytes(c.ImagesLimit); err != nil {
+			return fmt.Errorf("SWINGBRIDGE_IMAGES_LIMIT: %w", err)
+		}
+	}
+	if c.freeSpace, err = pipeline.ParseBytes(c.FreeSpace); err != nil {
+		return fmt.Errorf("SWINGBRIDGE_FREE_SPACE: %w", err)
+	}
 	if c.SecretKey != "" {
 		// Several keys, the first one seals, the others only open: rotation.
 		for _, key := range strings.Fields(c.SecretKey) {

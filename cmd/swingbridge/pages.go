@@ -103,5 +103,7 @@ func (p *plant) settings() []web.Setting {
 		{Name: "SWINGBRIDGE_GITHUB_API_URL", Value: p.cfg.GitHubAPIURL, Meaning: "REST base"},
 		{Name: "SWINGBRIDGE_GITHUB_CLONE_URL", Value: p.cfg.GitHubCloneURL, Meaning: "base of clone addresses"},
 		{Name: "SWINGBRIDGE_SUBNETS", Value: p.cfg.Subnets, Meaning: "range for our networks"},
+		{Name: "SWINGBRIDGE_IMAGES_LIMIT", Value: or(p.cfg.ImagesLimit, "no limit"), Meaning: "what an app's kept images may take"},
+		{Name: "SWINGBRIDGE_FREE_SPACE", Value: p.cfg.FreeSpace, Meaning: "what must be free before a build"},
 	}
 }

@@ -35,6 +35,8 @@ const settingsHelp = `Settings (environment; a secret also as NAME_FILE):
   SWINGBRIDGE_GITHUB_API_URL       REST base (https://api.github.com/)
   SWINGBRIDGE_GITHUB_CLONE_URL     base of clone addresses (https://github.com/)
   SWINGBRIDGE_SUBNETS              range for our networks (10.201.0.0/16)
+  SWINGBRIDGE_IMAGES_LIMIT         what an app's kept images may take, as 20GB (no limit)
+  SWINGBRIDGE_FREE_SPACE           what must be free before a build (500MB)
   DOCKER_HOST, DOCKER_CERT_PATH, DOCKER_TLS_VERIFY
   NOTIFY_SOCKET                    set by systemd: where proxy says that it serves`
 

@@ -247,6 +247,7 @@ func (p *plant) openRunner(context.Context) error {
 		Folders: p.folders, Targets: p.plane, Gauge: p.plane, Modes: p.plane,
 		Edge: p.engine.EdgeName(), AppNetwork: func(a pipeline.App, key string) string { return p.engine.AppNetwork(a.Name, key) },
 		Now: time.Now, Logger: p.log,
+		ImagesLimit: p.cfg.imagesLimit, FreeSpace: p.cfg.freeSpace,
 	}
 	p.heads = &pipeline.HeadWatch{Source: p.source, Heads: p.store, Memory: p.store, Every: headsEvery, Logger: p.log}
 	p.commands = command.New(command.Options{

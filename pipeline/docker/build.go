@@ -32,13 +32,12 @@ func (e *Engine) Build(ctx context.Context, o pipeline.BuildOrder, log io.Writer
 		return "", false, refused("build of %s has no key", o.Owner.Service)
 	}
 	tag := e.imageName(o.Owner.App, o.Owner.Service, o.Key)
-	there, err := e.api.ImageInspect(ctx, tag)
-	switch {
-	case err == nil && e.builtFor(there, o.Owner):
+	switch there, err := e.Built(ctx, o.Owner, o.Key); {
+	case err != nil:
+		return "", false, err
+	case there != "":
 		_, err := fmt.Fprintf(log, "%s is built already: %s\n", o.Owner.Service, tag)
-		return there.ID, true, err
-	case err != nil && !cerrdefs.IsNotFound(err):
-		return "", false, said(err, "look at image %s", tag)
+		return there, true, err
 	}
 	file, err := e.preflight(o)
 	if err != nil {
@@ -46,6 +45,23 @@ func (e *Engine) Build(ctx context.Context, o pipeline.BuildOrder, log io.Writer
 	}
 	id, err := e.build(ctx, o, tag, file, log)
 	return id, false, err
+}
+
+// Built returns the ID of the image that Build would return without building it;
+// empty if there is none.
+func (e *Engine) Built(ctx context.Context, o pipeline.Owner, key string) (string, error) {
+	if err := checkOwner(o); err != nil {
+		return "", err
+	}
+	tag := e.imageName(o.App, o.Service, key)
+	there, err := e.api.ImageInspect(ctx, tag)
+	switch {
+	case cerrdefs.IsNotFound(err) || err == nil && !e.builtFor(there, o):
+		return "", nil
+	case err != nil:
+		return "", said(err, "look at image %s", tag)
+	}
+	return there.ID, nil
 }
 
 func (e *Engine) builtFor(i image.InspectResponse, o pipeline.Owner) bool {

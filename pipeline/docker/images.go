@@ -66,15 +66,9 @@ func (e *Engine) RemoveImage(ctx context.Context, ref string) error {
 // keep (image IDs) nor used by any container, and says how many are gone. Tags
 // that somebody else gave them keep them.
 func (e *Engine) PruneImages(ctx context.Context, appID string, keep []string) (int, error) {
-	if appID == "" {
-		return 0, fmt.Errorf("%w: no app given", pipeline.ErrInvalid)
-	}
-	images, err := e.api.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(
-		filters.Arg("label", labelInstallation+"="+e.installation),
-		filters.Arg("label", labelAppID+"="+appID),
-	)})
+	images, err := e.imagesOf(ctx, appID)
 	if err != nil {
-		return 0, said(err, "list images")
+		return 0, err
 	}
 	// Containers are listed after the images: an image that a container was made
 	// of meanwhile is seen as used, and the engine refuses the rest.
@@ -102,6 +96,18 @@ func (e *Engine) PruneImages(ctx context.Context, appID string, keep []string) (
 		errs = append(errs, err)
 	}
 	return gone, errors.Join(errs...)
+}
+
+// imagesOf lists this installation's images of the app.
+func (e *Engine) imagesOf(ctx context.Context, appID string) ([]image.Summary, error) {
+	if appID == "" {
+		return nil, fmt.Errorf("%w: no app given", pipeline.ErrInvalid)
+	}
+	images, err := e.api.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(
+		filters.Arg("label", labelInstallation+"="+e.installation),
+		filters.Arg("label", labelAppID+"="+appID),
+	)})
+	return images, said(err, "list images")
 }
 
 // pruneImage takes our tags off the image; with the last tag the image goes.

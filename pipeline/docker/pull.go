@@ -18,21 +18,34 @@ import (
 // does not have it, if the one it has is for another platform, or if the policy
 // is "always". Progress goes to log as lines.
 func (e *Engine) Pull(ctx context.Context, o pipeline.PullOrder, log io.Writer) (string, error) {
-	there, err := e.api.ImageInspect(ctx, o.Ref)
-	switch {
-	case err != nil && !cerrdefs.IsNotFound(err):
-		return "", said(err, "look at image %s", o.Ref)
-	case err == nil && o.Policy != "always" && isPlatform(there, o.Platform):
-		return there.ID, nil
+	switch id, err := e.Pulled(ctx, o); {
+	case err != nil || id != "":
+		return id, err
 	case o.Policy == "never":
 		return "", fmt.Errorf("image %s is not on the engine, and its pull policy is never: %w", o.Ref, pipeline.ErrNotFound)
 	}
 	if err := e.pull(ctx, o, log); err != nil {
 		return "", err
 	}
-	there, err = e.api.ImageInspect(ctx, o.Ref)
+	there, err := e.api.ImageInspect(ctx, o.Ref)
 	if err != nil {
 		return "", said(err, "look at image %s after pulling it", o.Ref)
+	}
+	return there.ID, nil
+}
+
+// Pulled returns the ID of the image that Pull would return without asking a
+// registry; empty if it would ask one.
+func (e *Engine) Pulled(ctx context.Context, o pipeline.PullOrder) (string, error) {
+	if o.Policy == "always" {
+		return "", nil
+	}
+	there, err := e.api.ImageInspect(ctx, o.Ref)
+	switch {
+	case cerrdefs.IsNotFound(err) || err == nil && !isPlatform(there, o.Platform):
+		return "", nil
+	case err != nil:
+		return "", said(err, "look at image %s", o.Ref)
 	}
 	return there.ID, nil
 }

@@ -27,6 +27,8 @@ type Behavior struct {
 type Engine struct {
 	w          *World
 	images     map[string]string // tag to ID
+	pulled     map[string]string // reference to ID
+	room, size int64             // for images that are built, and of each; see SetRoom
 	containers map[string]*container
 	networks   map[string]pipeline.Network
 	apps       map[string]Behavior // by commit
@@ -103,12 +105,89 @@ func (e *Engine) HasImage(ctx context.Context, id string) (bool, error) {
 	}
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
-	return slices.Contains(slices.Collect(maps.Values(e.images)), id), nil
+	return slices.Contains(slices.Collect(maps.Values(e.images)), id) ||
+		slices.Contains(slices.Collect(maps.Values(e.pulled)), id), nil
 }
 
 // Pull implements pipeline.Images.
 func (e *Engine) Pull(ctx context.Context, o pipeline.PullOrder, _ io.Writer) (string, error) {
-	return "sha256:" + o.Ref, e.w.call(ctx, "engine.Pull")
+	if err := e.w.call(ctx, "engine.Pull"); err != nil {
+		return "", err
+	}
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	id, ok := e.pulled[o.Ref]
+	if !ok && o.Policy == "never" {
+		return "", fmt.Errorf("image %s: %w", o.Ref, pipeline.ErrNotFound)
+	}
+	if !ok {
+		id = "sha256:" + o.Ref
+		e.pulled[o.Ref] = id
+	}
+	return id, nil
+}
+
+// Built implements pipeline.Stock.
+func (e *Engine) Built(ctx context.Context, _ pipeline.Owner, key string) (string, error) {
+	if err := e.w.call(ctx, "engine.Built"); err != nil {
+		return "", err
+	}
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	return e.images[key], nil
+}
+
+// Pulled implements pipeline.Stock.
+func (e *Engine) Pulled(ctx context.Context, o pipeline.PullOrder) (string, error) {
+	if err := e.w.call(ctx, "engine.Pulled"); err != nil || o.Policy == "always" {
+		return "", err
+	}
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	return e.pulled[o.Ref], nil
+}
+
+// ImageSizes implements pipeline.Stock: every image has the size of the last
+// SetRoom.
+func (e *Engine) ImageSizes(ctx context.Context, _ string) (map[string]int64, error) {
+	if err := e.w.call(ctx, "engine.ImageSizes"); err != nil {
+		return nil, err
+	}
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	out := map[string]int64{}
+	for _, id := range e.images {
+		out[id] = e.size
+	}
+	return out, nil
+}
+
+// SetRoom says how much space there is for images that are built, and what each
+// takes of it. Without it the engine does not say.
+func (e *Engine) SetRoom(room, each int64) {
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	e.room, e.size = room, each
+}
+
+// Room implements pipeline.Stock.
+func (e *Engine) Room(ctx context.Context) (pipeline.Room, error) {
+	if err := e.w.call(ctx, "engine.Room"); err != nil {
+		return pipeline.Room{}, err
+	}
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	if e.room == 0 {
+		return pipeline.Room{}, nil
+	}
+	return pipeline.Room{Path: "/var/lib/engine", Free: e.room - int64(len(e.images))*e.size}, nil
+}
+
+// Images lists the IDs of the images that were built and are there, sorted.
+func (e *Engine) Images() []string {
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	return slices.Sorted(maps.Values(e.images))
 }
 
 // PruneImages implements pipeline.Images.

@@ -30,13 +30,13 @@ type commit struct {
 }
 
 // Push adds a commit to the branch and returns its id. Its files are a
-// Dockerfile alone unless others are given.
+// Dockerfile alone, of its own, unless others are given.
 func (f *Forge) Push(branch string, files map[string]string) string {
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()
 	sha := fmt.Sprintf("%040x", len(f.commits)+1)
 	if files == nil {
-		files = map[string]string{"Dockerfile": "FROM scratch"}
+		files = map[string]string{"Dockerfile": "FROM scratch\n# " + sha}
 	}
 	f.commits[sha] = commit{parent: f.heads[branch], files: files}
 	f.heads[branch] = sha
@@ -168,4 +168,4 @@ func (t tree) sum(at string) string {
 	return hex.EncodeToString(h.Sum(nil))[:40]
 }
 
-func (t tree) Hash(folder string) (string, error) { return "tree-" + t.sha + folder, nil }
+func (t tree) Hash(folder string) (string, error) { return "tree-" + t.sum(folder), nil }

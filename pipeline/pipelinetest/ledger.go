@@ -53,6 +53,9 @@ func (l *Ledger) App() pipeline.App { return l.app }
 // SetOverlay gives the app a server-held compose file.
 func (l *Ledger) SetOverlay(yaml string) { l.app.Overlay = yaml }
 
+// ChangeApp changes what an operator entered of the app.
+func (l *Ledger) ChangeApp(f func(a *pipeline.App)) { f(&l.app) }
+
 // Queue queues a deployment of the commit.
 func (l *Ledger) Queue(sha string, t pipeline.Trigger) pipeline.Deployment {
 	return l.queue(pipeline.Deployment{Commit: sha, Trigger: t})

@@ -28,6 +28,9 @@ type World struct {
 	// for the second time it is asked, when the call has had its effect.
 	Fail func(call string, after bool) error
 
+	// ImagesLimit and FreeSpace are the runner's.
+	ImagesLimit, FreeSpace int64
+
 	// Stopping is closed when the server stops.
 	Stopping chan struct{}
 
@@ -45,7 +48,7 @@ func New() *World {
 	w := &World{asking: make(chan struct{}, 1)}
 	w.forge = &Forge{w: w, commits: map[string]commit{}, heads: map[string]string{}}
 	w.engine = &Engine{
-		w: w, images: map[string]string{}, containers: map[string]*container{},
+		w: w, images: map[string]string{}, pulled: map[string]string{}, containers: map[string]*container{},
 		networks: map[string]pipeline.Network{}, apps: map[string]Behavior{},
 	}
 	w.proxy = &Proxy{
@@ -82,6 +85,8 @@ func (w *World) Runner() *pipeline.Runner {
 		AppNetwork: func(a pipeline.App, key string) string { return "net-" + a.Name + key },
 		Now:        time.Now, Stopping: w.Stopping,
 		Logger: slog.New(slog.DiscardHandler),
+
+		ImagesLimit: w.ImagesLimit, FreeSpace: w.FreeSpace,
 	}
 }
 
