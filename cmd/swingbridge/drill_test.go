@@ -25,7 +25,7 @@ const (
 	drillLimit = 30 * time.Second
 )
 
-// act is one of the four things that a drill does, each once.
+// act is one of the things that a drill does, each once.
 type act string
 
 const (
@@ -33,6 +33,8 @@ const (
 	startEngine act = "start the engine"
 	stopServer  act = "stop the server"
 	startServer act = "start the server"
+	stopProxy   act = "stop the proxy" // where it is a process of its own
+	startProxy  act = "start the proxy"
 )
 
 // orders are all in which engine and server can be stopped and started again.
@@ -99,14 +101,15 @@ func TestDrill_RestartsOfEngineAndServerDuringTheGuardLeaveOneColor(t *testing.T
 
 // besideAnEngine runs this very test again beside an engine of its own. Its
 // servers and its visitors are there too: containers are reachable only there.
-func besideAnEngine(t *testing.T) {
+func besideAnEngine(t *testing.T, env ...string) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "../../.ci/engine", "env", drillInside+"=1",
-		self, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=4m")
+	command := append([]string{"env", drillInside + "=1"}, env...)
+	command = append(command, self, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=6m")
+	cmd := exec.CommandContext(t.Context(), "../../.ci/engine", command...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it ends what it started
 	cmd.WaitDelay = time.Minute
 	out, err := cmd.CombinedOutput()
@@ -125,8 +128,8 @@ type drill struct {
 	home string // of the engine, see .ci/engine
 }
 
-// round does the four things in the order given. A gentle stop is SIGTERM, any
-// other SIGKILL.
+// round does the things in the order given. A gentle stop is SIGTERM, any other
+// SIGKILL; the proxy is stopped as the server is.
 func (d *drill) round(order []act, gentleEngine, gentleServer bool) {
 	d.t.Helper()
 	begun := time.Now()
@@ -137,11 +140,11 @@ func (d *drill) round(order []act, gentleEngine, gentleServer bool) {
 		case startEngine:
 			d.startEngine()
 		case stopServer:
-			if gentleServer {
-				d.serve.terminate(d.t)
-			} else {
-				d.serve.kill(d.t)
-			}
+			d.serve.stop(d.t, gentleServer)
+		case stopProxy:
+			d.plane.stop(d.t, gentleServer)
+		case startProxy:
+			d.startPlane()
 		case startServer:
 			d.serve = d.spawn("swingbridge-serve") // ready only with an engine
 		}

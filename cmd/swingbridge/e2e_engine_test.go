@@ -211,18 +211,18 @@ func archive(program string) (io.Reader, error) {
 	return &out, errors.Join(err, w.Close())
 }
 
+// removeShared removes the images that the tests shared.
 func removeShared() error {
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.ref == "" {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	e, err := openEngine(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = e.ImageRemove(ctx, shared.ref, image.RemoveOptions{Force: true, PruneChildren: true})
-	return errors.Join(err, e.Close())
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.ref != "" {
+		_, err = e.ImageRemove(ctx, shared.ref, image.RemoveOptions{Force: true, PruneChildren: true})
+	}
+	return errors.Join(err, e.Close(), removeStackRoot())
 }

@@ -64,13 +64,18 @@ func (s *site) files(r release) map[string]string {
 // commit commits the release on main, and says what main was.
 func (s *site) commit(repo string, r release, message string) (before, sha string) {
 	s.t.Helper()
+	return s.commitFiles(repo, s.files(r), message)
+}
+
+func (s *site) commitFiles(repo string, files map[string]string, message string) (before, sha string) {
+	s.t.Helper()
 	before, err := s.repos[repo].Head("main")
 	if errors.Is(err, fs.ErrNotExist) {
 		before = strings.Repeat("0", 40)
 	} else if err != nil {
 		s.t.Fatal(err)
 	}
-	sha = s.forge.Push(s.repos[repo], "main", s.files(r), message)
+	sha = s.forge.Push(s.repos[repo], "main", files, message)
 	s.hub.SetHead(repo, "main", sha)
 	return before, sha
 }
@@ -84,7 +89,13 @@ func (s *site) push(r release, message string) string {
 
 func (s *site) pushTo(repo string, r release, message string) string {
 	s.t.Helper()
-	before, sha := s.commit(repo, r, message)
+	return s.pushFiles(repo, s.files(r), message)
+}
+
+// pushFiles is push with files of any kind.
+func (s *site) pushFiles(repo string, files map[string]string, message string) string {
+	s.t.Helper()
+	before, sha := s.commitFiles(repo, files, message)
 	got := s.deliver(delivery{body: pushBody(repo, "main", before, sha, message)})
 	if got.status != http.StatusAccepted || got.DeploymentID == "" {
 		s.t.Fatalf("the push was answered %+v", got)

@@ -82,6 +82,15 @@ func (p *process) kill(t *testing.T) {
 	<-p.ended
 }
 
+func (p *process) stop(t *testing.T, gentle bool) {
+	t.Helper()
+	if gentle {
+		p.terminate(t)
+	} else {
+		p.kill(t)
+	}
+}
+
 // grace is how long a server may take to end after SIGTERM, see the contract.
 const grace = 30 * time.Second
 

@@ -28,7 +28,12 @@ func main() {
 	sour := flag.Duration("sour", 0, "answer 500 from this time after the first visitor on")
 	linger := flag.Duration("linger", 0, "go on for this time after SIGTERM")
 	say := flag.String("say", "", "print this variable at the start")
+	text := flag.String("page", "", "text of the page, instead of the file's")
+	alone := flag.String("alone", "", "file of a volume that one container at a time may hold; who finds it held leaves the file's name with .twice behind")
 	flag.Parse()
+	if *alone != "" {
+		defer hold(*alone).Close()
+	}
 	if *say != "" {
 		fmt.Printf("%s is %s\n", *say, os.Getenv(*say))
 	}
@@ -37,9 +42,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, *fail)
 		os.Exit(3)
 	}
-	page, err := os.ReadFile("/page.txt")
-	if err != nil {
-		log.Fatal(err)
+	page := []byte(*text)
+	if *text == "" {
+		var err error
+		if page, err = os.ReadFile("/page.txt"); err != nil {
+			log.Fatal(err)
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
@@ -56,6 +64,19 @@ func main() {
 	}
 }
 
+// hold holds the file until it is closed, or the process ends.
+func hold(name string) io.Closer {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = os.WriteFile(name+".twice", nil, 0o600)
+		log.Fatalf("somebody else holds %s: %v", name, err)
+	}
+	return f
+}
+
 // later ends some time after ctx does.
 func later(ctx context.Context, d time.Duration) context.Context {
 	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -64,7 +85,8 @@ func later(ctx context.Context, d time.Duration) context.Context {
 }
 
 // app answers. / is the page, /env?name=X a variable, /linger?for=2s the page
-// after that time, with a beginning at once.
+// after that time, with a beginning at once, /ask?of=URL what another server
+// says, /list?in=DIR the names in a folder.
 type app struct {
 	page   []byte
 	status int
@@ -97,6 +119,26 @@ func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/env":
 		fmt.Fprintln(w, os.Getenv(r.URL.Query().Get("name")))
+		return
+	case "/ask":
+		resp, err := http.Get(r.URL.Query().Get("of"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		defer resp.Body.Close()
+		w.WriteHeader(resp.StatusCode)
+		_, _ = io.Copy(w, resp.Body)
+		return
+	case "/list":
+		entries, err := os.ReadDir(r.URL.Query().Get("in"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+		for _, e := range entries {
+			fmt.Fprintln(w, e.Name())
+		}
 		return
 	case "/linger":
 		d, err := time.ParseDuration(r.URL.Query().Get("for"))
