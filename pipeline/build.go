@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
+
+	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
 // build makes the images that are missing and, beside that, the app's networks.
@@ -71,6 +73,9 @@ func (x *run) obtain(ctx context.Context, s supply) (id string, cached bool, err
 // imagesThere makes sure that a rollback can be started at all.
 func (x *run) imagesThere(ctx context.Context) error {
 	for service, id := range x.rel.Images {
+		if svc, _ := x.rel.Stack.Service(service); svc.Role == stack.Keep {
+			continue // what is there is left alone
+		}
 		there, err := x.Engine.HasImage(ctx, id)
 		if err != nil {
 			return fmt.Errorf("look for the image of %s: %w", service, err)

@@ -140,6 +140,7 @@ func (r *Runner) heed(ctx context.Context, e Event, at map[string]netip.Addr, cu
 		}
 		if e.Kind == "destroy" {
 			delete(at, e.Container)
+			return r.mendOne(ctx, e.AppID, current)
 		}
 		return nil
 	case "start":

@@ -29,7 +29,8 @@ func TestRun_AStepEndsAndTheNextBeginsInOneRecord(t *testing.T) {
 			"fetch running, to running",
 			"fetch done, plan running",
 			"plan done, build running, to running",
-			"build done, start running",
+			"build done, keep running",
+			"keep skipped, start running",
 			"start done, probe running",
 			"probe done, cut over running, to cutting_over",
 			"cut over done, guard running, drain running, to watching",
@@ -82,7 +83,7 @@ func TestRun_AStepIsWrittenDownBeforeItActs(t *testing.T) {
 // What could not be written is done again, not guessed about.
 func TestRun_ARecordThatCannotBeWrittenIsNoFailureOfTheVersion(t *testing.T) {
 	t.Parallel()
-	for _, line := range []string{"build done, start running", "probe done, cut over running, to cutting_over", "guard done, to live"} {
+	for _, line := range []string{"build done, keep running", "probe done, cut over running, to cutting_over", "guard done, to live"} {
 		for _, written := range []bool{false, true} {
 			t.Run(line, func(t *testing.T) {
 				t.Parallel()

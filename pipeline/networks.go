@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -133,6 +132,9 @@ func (r *Runner) liveLinks(a App, s stack.Stack, svc stack.Service) []Link {
 	return out
 }
 
+// nameless reports whether the link is a kept service's to the live color.
+func (l Link) nameless() bool { return !l.External && len(l.Aliases) == 0 }
+
 // place is a service's place on a Compose network.
 type place struct {
 	crowd
@@ -228,48 +230,55 @@ func beside(name string, used map[string][]netip.Prefix) []netip.Prefix {
 	return others
 }
 
-// joinLive puts the containers of a deployment on the live networks, under their
-// names, and kept services beside them. There already is well.
-func (r *Runner) joinLive(ctx context.Context, a App, s stack.Stack, deployment string, there []Container) error {
-	for _, c := range there {
-		svc, ok := s.Service(c.Owner.Service)
-		if !ok || c.Purpose != "" || c.Owner.Deployment != "" && c.Owner.Deployment != deployment {
-			continue
-		}
-		links := r.liveLinks(a, s, svc)
-		if c.Owner.Deployment == "" {
-			links = slices.DeleteFunc(r.linksOf(a, s, svc, ""), func(l Link) bool { return l.External || len(l.Aliases) > 0 })
-		}
-		for _, l := range links {
-			if slices.Contains(c.Networks, l.Network) {
-				continue
-			}
-			if err := r.Engine.Join(ctx, c.ID, l); err != nil && !errors.Is(err, ErrNotFound) {
-				return fmt.Errorf("join %s to the network of the live color: %w", c.Name, err)
-			}
-		}
-	}
-	return nil
+// hop is a container's way onto a network of the live color, or off it.
+type hop struct {
+	container Container
+	link      Link
+	off       bool
 }
 
-// leaveLive takes the containers of all other deployments off the live networks.
-func (r *Runner) leaveLive(ctx context.Context, a App, s stack.Stack, deployment string, there []Container) error {
+// hops bring the containers of a deployment, and kept services, onto the
+// networks of the live color, and those of all other deployments off them.
+func (r *Runner) hops(a App, s stack.Stack, deployment string, there []Container) []hop {
+	var on, off []hop
 	var live []string
 	for _, c := range crowds(s) {
 		live = append(live, r.AppNetwork(a, c.liveKey()))
 	}
 	for _, c := range there {
-		if c.Owner.Deployment == "" || c.Owner.Deployment == deployment {
-			continue
-		}
-		for _, network := range c.Networks {
-			if !slices.Contains(live, network) {
-				continue
+		svc, ok := s.Service(c.Owner.Service)
+		var links []Link
+		switch {
+		case c.Owner.Deployment != "" && c.Owner.Deployment != deployment:
+			for _, network := range c.Networks {
+				if slices.Contains(live, network) {
+					off = append(off, hop{c, Link{Network: network}, true})
+				}
 			}
-			if err := r.Engine.Leave(ctx, c.ID, network); err != nil {
-				return fmt.Errorf("take %s off the network of the live color: %w", c.Name, err)
+		case !ok || c.Purpose != "":
+		case c.Owner.Deployment == "":
+			links = slices.DeleteFunc(r.linksOf(a, s, svc, ""), func(l Link) bool { return !l.nameless() })
+		default:
+			links = r.liveLinks(a, s, svc)
+		}
+		for _, l := range links {
+			if !slices.Contains(c.Networks, l.Network) {
+				on = append(on, hop{c, l, false})
 			}
 		}
+	}
+	return append(on, off...)
+}
+
+func (r *Runner) hop(ctx context.Context, h hop) error {
+	if h.off {
+		if err := r.Engine.Leave(ctx, h.container.ID, h.link.Network); err != nil {
+			return fmt.Errorf("take %s off the network of the live color: %w", h.container.Name, err)
+		}
+		return nil
+	}
+	if err := r.Engine.Join(ctx, h.container.ID, h.link); err != nil {
+		return fmt.Errorf("join %s to the network of the live color: %w", h.container.Name, err)
 	}
 	return nil
 }
@@ -277,46 +286,40 @@ func (r *Runner) leaveLive(ctx context.Context, a App, s stack.Stack, deployment
 // hasLive reports whether kept services of the stack may call colored ones.
 func hasLive(s stack.Stack) bool { return slices.ContainsFunc(crowds(s), crowd.live) }
 
-// comesLive lets kept services call this run's containers, leavesLive no others.
+// comesLive lets kept services call this run's containers.
 func (x *run) comesLive(ctx context.Context) error {
-	if !hasLive(x.rel.Stack) {
-		return nil
-	}
-	there, err := x.Engine.List(ctx, Filter{AppID: x.app.ID})
-	if err != nil {
-		return fmt.Errorf("list containers: %w", err)
-	}
-	return x.joinLive(ctx, x.app, x.rel.Stack, x.dep.ID, there)
+	return x.hopAll(ctx, x.dep, x.rel, func(h hop) bool { return !h.off })
 }
 
+// leavesLive lets them call no others.
 func (x *run) leavesLive(ctx context.Context) error {
-	if !hasLive(x.rel.Stack) && !hasLive(x.liveRel.Stack) {
-		return nil
-	}
-	there, err := x.Engine.List(ctx, Filter{AppID: x.app.ID})
-	if err != nil {
-		return fmt.Errorf("list containers: %w", err)
-	}
-	return errors.Join(
-		x.leaveLive(ctx, x.app, x.rel.Stack, x.dep.ID, there),
-		x.leaveLive(ctx, x.app, x.liveRel.Stack, x.dep.ID, there))
+	return x.hopAll(ctx, x.dep, x.rel, func(h hop) bool { return h.off })
 }
 
-// liveBack lets kept services call the color before this one again.
+// liveBack lets them call the color before this one again, and no other.
 func (x *run) liveBack(ctx context.Context) error {
-	if !hasLive(x.rel.Stack) && !hasLive(x.liveRel.Stack) {
+	if err := x.hopAll(ctx, x.live, x.liveRel, func(h hop) bool { return !h.off }); err != nil {
+		return err
+	}
+	return x.hopAll(ctx, x.live, x.rel, func(h hop) bool { return h.off })
+}
+
+func (x *run) hopAll(ctx context.Context, d Deployment, rel Release, which func(hop) bool) error {
+	if !hasLive(rel.Stack) {
 		return nil
 	}
 	there, err := x.Engine.List(ctx, Filter{AppID: x.app.ID})
 	if err != nil {
 		return fmt.Errorf("list containers: %w", err)
 	}
-	if x.live.ID != "" {
-		if err := x.joinLive(ctx, x.app, x.liveRel.Stack, x.live.ID, there); err != nil {
-			return err
+	for _, h := range x.hops(x.app, rel.Stack, d.ID, there) {
+		if which(h) {
+			if err := x.hop(ctx, h); err != nil {
+				return err
+			}
 		}
 	}
-	return x.leaveLive(ctx, x.app, x.rel.Stack, x.live.ID, there)
+	return nil
 }
 
 // routed reports whether visitors reach the service.

@@ -306,8 +306,10 @@ type Container struct {
 	Binds     []string          // paths of the host that it has; sorted
 	// Fingerprint is that of the order it was made of.
 	Fingerprint string
-	Error       string // the engine's own words
-	Always      bool   // restart policy is always
+	Limits      stack.Limits // as they are now
+	MadeAs      string       // the name that it was given
+	Error       string       // the engine's own words
+	Always      bool         // restart policy is always
 	StartedAt   time.Time
 	EndedAt     time.Time
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
 // Current reads which apps there are and which of their deployments are
@@ -37,8 +40,14 @@ func (r *Runner) Reconcile(ctx context.Context, current Current) error {
 			errs = append(errs, fmt.Errorf("app %s: %w", a.Name, err))
 		}
 	}
+	for _, a := range apps {
+		if err := r.mend(ctx, a, there, active, current); err != nil {
+			errs = append(errs, fmt.Errorf("app %s: %w", a.Name, err))
+		}
+	}
 	for _, c := range there {
-		if d := byID[c.Owner.Deployment]; d.State == Live {
+		// What else runs of an app is its run's to decide, while there is one.
+		if d := byID[c.Owner.Deployment]; d.State == Live && c.Owner.Role == stack.Web && c.Purpose == "" && underWay(active, d.AppID) {
 			if err := r.revive(ctx, c); err != nil {
 				errs = append(errs, fmt.Errorf("container %s: %w", c.Name, err))
 			}
@@ -48,19 +57,28 @@ func (r *Runner) Reconcile(ctx context.Context, current Current) error {
 		if err := r.point(ctx, a, active); err != nil {
 			errs = append(errs, fmt.Errorf("app %s: %w", a.Name, err))
 		}
-		if err := r.settleMode(ctx, a); err != nil {
+		if err := r.reconcileMode(ctx, a, current); err != nil {
 			errs = append(errs, fmt.Errorf("app %s: %w", a.Name, err))
 		}
 	}
 	// Last: visitors have left them by now, or they are not ended.
 	for _, c := range there {
+		var err error
 		if _, current := byID[c.Owner.Deployment]; !current && c.Owner.Deployment != "" {
-			if err := r.endOrphan(ctx, c); err != nil {
-				errs = append(errs, fmt.Errorf("container %s: %w", c.Name, err))
-			}
+			err = r.endOrphan(ctx, c)
+		} else if !current && !slices.ContainsFunc(apps, func(a App) bool { return a.ID == c.Owner.AppID }) {
+			err = r.endStray(ctx, c)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("container %s: %w", c.Name, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// underWay reports whether a run or a person decides about the app.
+func underWay(active []Deployment, appID string) bool {
+	return slices.ContainsFunc(active, func(d Deployment) bool { return d.AppID == appID && d.State != Live })
 }
 
 // revive makes a live container run, now and after the engine's restarts.
@@ -75,6 +93,15 @@ func (r *Runner) revive(ctx context.Context, c Container) error {
 	}
 	r.Logger.Info("starting a live container that does not run", "container", c.Name, "status", c.Status)
 	return r.Engine.Start(ctx, c.ID)
+}
+
+// endStray ends the kept service of an app that there is no more.
+func (r *Runner) endStray(ctx context.Context, c Container) error {
+	if !c.up() && len(c.Anonymous) > 0 {
+		return nil
+	}
+	r.Logger.Info("ending a kept service of no app", "container", c.Name)
+	return r.putAway(ctx, c)
 }
 
 // endOrphan ends a container of no current deployment, unless requests are

@@ -67,7 +67,7 @@ func TestRun_ACancelOfALiveDeploymentEndsNothing(t *testing.T) {
 			t.Errorf("the drain of 30 s and the run ended after %s", took)
 		}
 		for _, s := range wantState(t, w, d.ID, pipeline.Live).Steps {
-			if s.State != pipeline.StepDone {
+			if s.State != pipeline.StepDone && !idle(s) {
 				t.Errorf("step %s is %s: %s", s.Name, s.State, s.Error)
 			}
 		}

@@ -24,8 +24,8 @@ func (x *run) resume(ctx context.Context) (int, error) {
 		return 0, nil
 	case Running:
 		x.say("taken up again after an interruption: attempt %d begins", x.dep.Attempt+1)
-		if err := x.removeNew(ctx); err != nil {
-			return 0, fmt.Errorf("undo attempt %d: %w", x.dep.Attempt, err)
+		if err := x.undoAttempt(ctx); err != nil {
+			return 0, err
 		}
 		x.begin()
 		return 0, nil
@@ -108,11 +108,29 @@ func (x *run) resumeCutover(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	x.say("the proxy does not have this version: attempt %d begins", x.dep.Attempt+1)
-	if err := x.removeNew(ctx); err != nil {
-		return 0, fmt.Errorf("undo attempt %d: %w", x.dep.Attempt, err)
+	if err := x.undoAttempt(ctx); err != nil {
+		return 0, err
 	}
 	x.begin()
 	return 0, nil
+}
+
+// undoAttempt takes back what an interrupted attempt did before the cutover.
+func (x *run) undoAttempt(ctx context.Context) error {
+	if err := x.removeNew(ctx); err != nil {
+		return fmt.Errorf("undo attempt %d: %w", x.dep.Attempt, err)
+	}
+	if x.dep.ReleaseID == "" {
+		return nil
+	}
+	var err error
+	if x.rel, err = x.Ledger.Release(ctx, x.dep.ReleaseID); err != nil {
+		return fmt.Errorf("read release: %w", err)
+	}
+	if err := x.keepBack(ctx); err != nil {
+		return fmt.Errorf("undo attempt %d: %w", x.dep.Attempt, err)
+	}
+	return nil
 }
 
 // fence writes the proxy's entry once more under a new version, so that a

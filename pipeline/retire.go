@@ -37,10 +37,14 @@ func (x *run) stopOld(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("free addresses: %w", err)
 		}
 	}
-	if len(old) == 0 {
+	kept, err := x.retireKept(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(old)+kept == 0 {
 		return "", Skip("no other color runs")
 	}
-	return fmt.Sprintf("%d container(s) stopped and removed", len(old)), nil
+	return fmt.Sprintf("%d container(s) stopped and removed", len(old)+kept), nil
 }
 
 // awaitRest waits for what is open on those that the drain has not seen to their

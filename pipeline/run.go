@@ -22,8 +22,8 @@ var (
 // not settled and must be run again.
 var ErrInterrupted = errors.New("interrupted, to be taken up at the next start")
 
-// Runner carries deployments out. All fields but Logger and the limits are
-// required.
+// Runner carries deployments out. All exported fields but Logger and the limits
+// are required.
 type Runner struct {
 	Source Source
 	Engine Engine
@@ -50,6 +50,9 @@ type Runner struct {
 	// as much as they do. FreeSpace is what must be free before a build.
 	ImagesLimit int64
 	FreeSpace   int64
+
+	turns  turns
+	drifts drifts
 }
 
 // run is one attempt of one deployment. Its fields are filled by the steps, in

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -74,6 +75,11 @@ func TestRun_PushBecomesWhatVisitorsSee(t *testing.T) {
 	})
 }
 
+// idle is a step that has nothing to do for a stack of one web service.
+func idle(s pipeline.StepRecord) bool {
+	return s.State == pipeline.StepSkipped && slices.Contains([]string{"keep", "release", "hand over"}, s.Name)
+}
+
 func TestRun_StepsAreJournaledInTheirOrder(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
@@ -81,7 +87,7 @@ func TestRun_StepsAreJournaledInTheirOrder(t *testing.T) {
 		var names []string
 		for _, s := range wantState(t, w, d.ID, pipeline.Live).Steps {
 			names = append(names, s.Name)
-			if s.State != pipeline.StepDone || s.EndedAt.IsZero() {
+			if s.State != pipeline.StepDone && !idle(s) || s.EndedAt.IsZero() {
 				t.Errorf("step %s is %s", s.Name, s.State)
 			}
 		}

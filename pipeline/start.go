@@ -55,34 +55,57 @@ func (x *run) awaitHealthy(ctx context.Context, svc stack.Service) error {
 }
 
 func (x *run) startOne(ctx context.Context, svc stack.Service, replica int) (Container, error) {
-	order := ContainerOrder{
-		Owner: x.owner(svc.Name), Image: x.rel.Images[svc.Name], Service: svc, Volumes: x.rel.Stack.Volumes,
-		Links: x.links(svc), Replica: replica, Allowed: x.app.Allow,
-	}
-	if routed(x.app, x.rel, svc) {
-		addr, err := x.Ledger.Reserve(ctx, x.dep.ID, svc.Name, replica)
-		if err != nil {
-			return Container{}, fmt.Errorf("reserve an address: %w", err)
-		}
-		order.Edge = Attachment{Network: x.Edge, Address: addr}
-	}
-	c, err := x.Engine.Ensure(ctx, order)
-	if errors.Is(err, ErrNotFound) {
-		// The networks were made beside the build, and somebody may have pruned
-		// them since: nothing was on them.
-		if err := x.ensureNetworks(ctx); err != nil {
-			return Container{}, err
-		}
-		c, err = x.Engine.Ensure(ctx, order)
-	}
+	order, err := x.order(ctx, svc, replica)
 	if err != nil {
-		return Container{}, fmt.Errorf("create container: %w", err)
+		return Container{}, err
+	}
+	c, err := x.create(ctx, order)
+	if err != nil {
+		return Container{}, err
 	}
 	if err := x.Engine.Start(ctx, c.ID); err != nil {
 		return Container{}, fmt.Errorf("start container: %w", err)
 	}
 	if c, err = x.Engine.Inspect(ctx, c.ID); err != nil {
 		return Container{}, fmt.Errorf("look at container: %w", err)
+	}
+	return c, nil
+}
+
+// order is what a container of the run's color is made of.
+func (x *run) order(ctx context.Context, svc stack.Service, replica int) (ContainerOrder, error) {
+	o := ContainerOrder{
+		Owner: x.owner(svc.Name), Image: x.rel.Images[svc.Name], Service: svc, Volumes: x.rel.Stack.Volumes,
+		Links: x.links(svc), Replica: replica, Allowed: x.app.Allow,
+	}
+	if !routed(x.app, x.rel, svc) {
+		return o, nil
+	}
+	addr, err := x.Ledger.Reserve(ctx, x.dep.ID, svc.Name, replica)
+	if err != nil {
+		return o, fmt.Errorf("reserve an address: %w", err)
+	}
+	o.Edge = Attachment{Network: x.Edge, Address: addr}
+	return o, nil
+}
+
+// create makes the container of an order, not started.
+func (x *run) create(ctx context.Context, o ContainerOrder) (Container, error) {
+	return x.Runner.create(ctx, x.app, x.rel.Stack, o)
+}
+
+func (r *Runner) create(ctx context.Context, a App, s stack.Stack, o ContainerOrder) (Container, error) {
+	c, err := r.Engine.Ensure(ctx, o)
+	if errors.Is(err, ErrNotFound) {
+		// The networks were made beside the build, and somebody may have pruned
+		// them since: nothing was on them.
+		if err := r.ensureNetworks(ctx, a, s, o.Owner.Color); err != nil {
+			return Container{}, err
+		}
+		c, err = r.Engine.Ensure(ctx, o)
+	}
+	if err != nil {
+		return Container{}, fmt.Errorf("create container: %w", err)
 	}
 	return c, nil
 }

@@ -31,6 +31,8 @@ func (r *run) steps() []Step {
 		{Name: "plan", Do: r.plan},
 		// One image per content; the release is known from here on.
 		{Name: "build", Do: r.build},
+		// Databases and caches: started where missing, replaced where changed.
+		{Name: "keep", Do: r.keep, Undo: r.keepBack},
 		// Containers of the idle color, where the proxy could reach them.
 		{Name: "start", Do: r.start, Undo: r.removeNew},
 		// Alive, healthy, and answering several times in a row.

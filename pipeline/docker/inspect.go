@@ -16,6 +16,7 @@ import (
 	"github.com/docker/docker/api/types/mount"
 
 	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
 // Inspect tells all about one container of ours. An error wrapping
@@ -115,6 +116,7 @@ func (e *Engine) describe(c container.InspectResponse) pipeline.Container {
 		Fingerprint: c.Config.Labels[labelFingerprint],
 		Anonymous:   anonymous(c),
 		Binds:       bindsOf(c),
+		MadeAs:      e.madeAs(c.Config.Labels, replica),
 	}
 	if c.NetworkSettings != nil {
 		out.Networks = slices.Sorted(maps.Keys(c.NetworkSettings.Networks))
@@ -122,6 +124,7 @@ func (e *Engine) describe(c container.InspectResponse) pipeline.Container {
 	if c.HostConfig != nil {
 		out.Policy = policyOf(c.HostConfig.RestartPolicy)
 		out.Always = c.HostConfig.RestartPolicy.Name == container.RestartPolicyAlways
+		out.Limits = limitsOf(c.HostConfig.Resources)
 	}
 	if h := c.Config.Healthcheck; h != nil && len(h.Test) > 0 && h.Test[0] != "NONE" {
 		out.HasCheck = true
@@ -130,6 +133,22 @@ func (e *Engine) describe(c container.InspectResponse) pipeline.Container {
 		out.Health = state.Health.Status
 	}
 	return out
+}
+
+// limitsOf are a container's limits as they are now; none is 0.
+func limitsOf(r container.Resources) stack.Limits {
+	out := stack.Limits{Memory: r.Memory, MemoryReservation: r.MemoryReservation, CPUs: float64(r.NanoCPUs) / 1e9}
+	if r.PidsLimit != nil {
+		out.Pids = max(*r.PidsLimit, 0)
+	}
+	return out
+}
+
+// madeAs is the name that a container of these labels was given.
+func (e *Engine) madeAs(labels map[string]string, replica int) string {
+	return e.containerName(pipeline.ContainerOrder{
+		Owner: ownerOf(labels), Fingerprint: labels[labelFingerprint], Purpose: labels[labelPurpose], Replica: replica,
+	})
 }
 
 // edgeAddress is where the proxy reaches the container: its address while it
