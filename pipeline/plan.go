@@ -74,13 +74,25 @@ func Render(ctx context.Context, app App, tree Tree, env map[string]string) (sta
 	if err := notYet(out); err != nil {
 		return stack.Stack{}, err
 	}
-	out.Redirects = slices.Concat(app.Redirects, out.Redirects)
+	out.Redirects = redirectsOf(app, out.Redirects)
 	for _, r := range out.Redirects {
 		if out.Preview != nil && r.Host == out.Preview.Host {
 			return stack.Stack{}, fmt.Errorf("x-swingbridge.preview: the host %s is one that the app redirects: the preview needs one of its own", r.Host)
 		}
 	}
 	return out, nil
+}
+
+// redirectsOf are the app's redirects and, of those in the files, the ones of
+// hosts for which the app has none.
+func redirectsOf(app App, files []stack.Redirect) []stack.Redirect {
+	out := slices.Clone(app.Redirects)
+	for _, r := range files {
+		if !slices.ContainsFunc(app.Redirects, func(own stack.Redirect) bool { return own.Host == r.Host }) {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // notYet refuses what the files may say and no deployment does so far, so that
@@ -135,7 +147,7 @@ func Summarize(app App, s stack.Stack, color Color, live Deployment) PlanSummary
 		swing += fmt.Sprintf(", then drain and stop %s (%s)", live.Color, Short(live.Commit))
 	}
 	out.Replace = append(out.Replace, swing)
-	for _, r := range app.Redirects {
+	for _, r := range s.Redirects {
 		out.Replace = append(out.Replace, "send visitors of "+r.Host+" to "+r.To)
 	}
 	for _, v := range s.Volumes {

@@ -44,7 +44,7 @@ func (c *conversion) stack() Stack {
 	for _, s := range c.sorted() {
 		switch {
 		case s.front:
-			out.Aside = append(out.Aside, s.frontSentences()...)
+			s.replaceFront(&out)
 			c.l.found.forget(s.name)
 		case s.role == Task && !s.once:
 			out = c.task(out, s)

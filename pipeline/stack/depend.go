@@ -62,13 +62,13 @@ func (s *service) impossible(d Dependency, on *service) bool {
 		key = "links"
 	}
 	at := s.entry(key, d.Service)
-	gone := on == nil || on.role == Task && !on.once
+	gone := on == nil || on.idle()
 	switch {
 	case gone && d.Optional:
 		return true
 	case on == nil:
 		s.l.found.add(at, s.name, key, "the files have no service %s", d.Service)
-	case on.role == Task && !on.once:
+	case on.idle():
 		s.l.found.add(at, s.name, key, "the service %s is a task (%s), which a deployment does not start: take it out, write `required: false`, or let %s have no profile",
 			on.name, on.reason(), on.name)
 	case d.Condition == Completed && on.role != Task:
@@ -100,6 +100,9 @@ func (s *service) entry(key, name string) place {
 	}
 	return s.view.at(key)
 }
+
+// idle reports whether no deployment starts the service.
+func (s *service) idle() bool { return s.front || s.role == Task && !s.once }
 
 // linkAliases gives the services that links name the further names in them.
 func (c *conversion) linkAliases() {
@@ -133,14 +136,14 @@ func (c *conversion) checkCycles() {
 			return
 		}
 		for _, d := range s.needs() {
-			if on := c.all[d.Service]; on != nil && !on.front {
+			if on := c.all[d.Service]; on != nil && !on.idle() {
 				visit(on, append(slices.Clone(way), s.name))
 			}
 		}
 		done[s.name] = true
 	}
 	for _, s := range c.sorted() {
-		if !s.front {
+		if !s.idle() {
 			visit(s, nil)
 		}
 	}

@@ -133,7 +133,7 @@ func answer(t testing.TB, in Input) golden {
 
 func TestLoad_GoldenFiles(t *testing.T) {
 	t.Parallel()
-	for _, pattern := range []string{"testdata/*.yml", "testdata/*.txtar", "testdata/samples/*.yml"} {
+	for _, pattern := range []string{"testdata/*.yml", "testdata/*.txtar", "testdata/samples/*.yml", "testdata/samples/*.txtar"} {
 		names, err := filepath.Glob(pattern)
 		if err != nil || len(names) == 0 {
 			t.Fatalf("no files %s: %v", pattern, err)
