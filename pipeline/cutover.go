@@ -61,7 +61,7 @@ func (x *run) swingAndProve(ctx context.Context, entry Entry) (Swung, error) {
 // the deployment is not watched before it is done. Killed in between, the run
 // is taken up again in this step and does it then.
 func (x *run) keepRunning(ctx context.Context) error {
-	for _, c := range x.containers {
+	for _, c := range x.web() {
 		if err := x.Engine.SetRestart(ctx, c.ID, true); err != nil {
 			return fmt.Errorf("set restart policy of %s: %w", c.Name, err)
 		}
@@ -115,7 +115,7 @@ func (x *run) cutBack(ctx context.Context) error {
 	if err := x.liveBack(ctx); err != nil {
 		return err
 	}
-	for _, c := range x.containers {
+	for _, c := range x.colored() {
 		if err := x.Engine.SetRestart(ctx, c.ID, false); err != nil && !errors.Is(err, ErrNotFound) {
 			return fmt.Errorf("set restart policy of %s: %w", c.Name, err)
 		}

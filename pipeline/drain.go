@@ -156,7 +156,14 @@ func (x *run) others(ctx context.Context) ([]Container, error) {
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return nil, fmt.Errorf("read deployment of %s: %w", c.Name, err)
 		}
-		if d.State != Running && !d.State.Serves() {
+		if d.State == Running || d.State.Serves() {
+			continue
+		}
+		left, err := x.detached(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		if !left {
 			out = append(out, c)
 		}
 	}

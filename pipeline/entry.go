@@ -17,7 +17,7 @@ import (
 // once more, for an address may have become another app's. All of them run, or
 // there is no cutover.
 func (x *run) entry(ctx context.Context) (Entry, error) {
-	for i, c := range x.containers {
+	for _, c := range x.web() {
 		now, err := x.Engine.Inspect(ctx, c.ID)
 		if err != nil {
 			return Entry{}, fmt.Errorf("look at container %s: %w", c.Name, err)
@@ -25,9 +25,9 @@ func (x *run) entry(ctx context.Context) (Entry, error) {
 		if !now.Running {
 			return Entry{}, fmt.Errorf("container %s is %s (exit code %d)", c.Name, now.Status, now.ExitCode)
 		}
-		x.containers[i] = now
+		x.note(now)
 	}
-	return entryOf(x.app, x.dep, x.rel, x.containers)
+	return entryOf(x.app, x.dep, x.rel, x.colored())
 }
 
 // errNotRunning is why a route has nothing to lead to.
@@ -64,6 +64,9 @@ func entryOf(app App, d Deployment, rel Release, containers []Container) (Entry,
 	}
 	at := map[string][]netip.Addr{}
 	for _, c := range containers {
+		if !c.Edge.IsValid() || c.Purpose != "" {
+			continue
+		}
 		at[c.Owner.Service] = append(at[c.Owner.Service], c.Edge)
 	}
 	for _, addrs := range at {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
 const (
@@ -44,15 +46,23 @@ func (x *run) guard(ctx context.Context) (string, error) {
 		})
 	}
 	defer func() { stop(); wg.Wait() }()
-	select {
-	case <-ctx.Done():
-		if byOperator(ctx) {
-			x.hurryBack(ctx)
+	for over, handed := end.C, x.handed; over != nil || handed != nil; {
+		select {
+		case <-ctx.Done():
+			if byOperator(ctx) {
+				x.hurryBack(ctx)
+			}
+			return "", context.Cause(ctx)
+		case err := <-verdicts:
+			return "", x.fall(ctx, err)
+		case <-over:
+			over = nil
+		case err := <-handed:
+			if err != nil {
+				return "", x.fall(ctx, fmt.Errorf("hand over: %w", err))
+			}
+			handed = nil
 		}
-		return "", context.Cause(ctx)
-	case err := <-verdicts:
-		return "", x.fall(ctx, err)
-	case <-end.C:
 	}
 	if err := x.lastLook(ctx); err != nil {
 		return "", x.fall(ctx, err)
@@ -140,7 +150,7 @@ func (x *run) watchContainers(ctx context.Context) error {
 // starved is what an event says of a process that the kernel killed for its
 // memory. The container may live on, and then does not tell.
 func (x *run) starved(e Event) error {
-	for _, c := range x.containers {
+	for _, c := range x.colored() {
 		if e.Kind == "oom" && e.Container == c.ID {
 			svc, _ := x.rel.Stack.Service(c.Owner.Service)
 			return fallen{c, called(svc, c) + ": a process of it was killed for using more memory than its limit, after the cutover"}
@@ -166,7 +176,10 @@ func (x *run) rememberBack(ctx context.Context) {
 
 // well compares the containers with what they were at the cutover.
 func (x *run) well(ctx context.Context) error {
-	for _, was := range x.containers {
+	for _, was := range x.colored() {
+		if was.Owner.Role == stack.Worker && !(was.Running && was.Always) {
+			continue // not handed over yet
+		}
 		svc, _ := x.rel.Stack.Service(was.Owner.Service)
 		now, err := x.Engine.Inspect(ctx, was.ID)
 		if errors.Is(err, ErrUnreachable) {

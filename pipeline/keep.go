@@ -16,9 +16,6 @@ import (
 // live.
 func (x *run) keep(ctx context.Context) (string, error) {
 	services := keptServices(x.rel.Stack)
-	if len(services) == 0 {
-		return "", Skip("no kept services")
-	}
 	done, err := x.turn(ctx, x.app.ID)
 	if err != nil {
 		return "", err
@@ -46,6 +43,13 @@ func (x *run) keep(ctx context.Context) (string, error) {
 		}
 	}
 	return strings.Join(told, ", "), nil
+}
+
+func (x *run) noKept() string {
+	if len(keptServices(x.rel.Stack)) == 0 {
+		return "no kept services"
+	}
+	return ""
 }
 
 // keptNow is a kept service as the step has brought it about.

@@ -103,15 +103,6 @@ func notYet(s stack.Stack) error {
 		if svc.Role == stack.Keep {
 			problems = append(problems, fmt.Errorf("service %s is one to keep (%s): kept services are not deployed yet", svc.Name, svc.Why))
 		}
-		if svc.Role == stack.Worker {
-			problems = append(problems, fmt.Errorf("service %s is a worker (%s): workers are not deployed yet", svc.Name, svc.Why))
-		}
-		if svc.Once {
-			problems = append(problems, fmt.Errorf("service %s runs once per release (%s): that is not done yet", svc.Name, svc.Why))
-		}
-	}
-	if s.Command != nil {
-		problems = append(problems, errors.New("x-swingbridge.release: release commands are not run yet"))
 	}
 	return errors.Join(problems...)
 }

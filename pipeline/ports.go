@@ -157,8 +157,9 @@ type Containers interface {
 	// SetPolicy sets a restart policy in Compose's words: "no", "always",
 	// "unless-stopped", "on-failure:3".
 	SetPolicy(ctx context.Context, id, policy string) error
-	// Signal sends the container's own stop signal and does not wait.
-	Signal(ctx context.Context, id string) error
+	// Detach has the engine stop the container with its own signal and grace,
+	// and does not wait for it. Gone is well.
+	Detach(ctx context.Context, id string) error
 	// Wait returns the container once it does not run any more. ErrNotFound if
 	// it is gone.
 	Wait(ctx context.Context, id string) (Container, error)
@@ -300,6 +301,7 @@ type Container struct {
 	OOM       bool
 	Restarts  int
 	Purpose   string            // as in its order
+	Grace     time.Duration     // between its stop signal and SIGKILL
 	Policy    string            // restart policy, in Compose's words
 	Networks  []string          // sorted
 	Anonymous map[string]string // path to the engine's name of an anonymous volume

@@ -53,8 +53,8 @@ func TestRun_ThePreviewIsOfTheColorThatVisitorsAreNotOn(t *testing.T) {
 		}
 		wantState(t, w, d.ID, pipeline.Live)
 		for call, want := range map[string]string{
-			"ledger.Record start done, probe running": "", "ledger.Record probe done, cut over running, to cutting_over": d.ID,
-			"ledger.Record cut over done, guard running, drain running, to watching": old.ID, "engine.Stop": "",
+			"ledger.Record start done, probe running": "", "ledger.Record probe done, hand over early skipped, cut over running, to cutting_over": d.ID,
+			"ledger.Record cut over done, guard running, hand over running, drain running, to watching": old.ID, "engine.Stop": "",
 		} {
 			if got, made := at[call]; !made || got != want {
 				t.Errorf("at %s (made: %t) the preview was of %q, want %q", call, made, got, want)
@@ -179,7 +179,7 @@ func TestRun_APreviewIsShownWhereTheProxyChangedTheEntryMeanwhile(t *testing.T) 
 					return pipeline.ErrConflict
 				}
 			}
-			if e, err := w.Proxy().Peek(w.Ledger().App().ID); call == "ledger.Record probe done, cut over running, to cutting_over" && err == nil && e.Preview != nil {
+			if e, err := w.Proxy().Peek(w.Ledger().App().ID); call == "ledger.Record probe done, hand over early skipped, cut over running, to cutting_over" && err == nil && e.Preview != nil {
 				seen = e.Preview.Deployment
 			}
 			return nil

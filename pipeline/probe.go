@@ -19,9 +19,9 @@ import (
 // where it has a health check, and answer several times in a row.
 func (x *run) probe(ctx context.Context) (string, error) {
 	var seen []string
-	for _, c := range x.containers {
+	for _, c := range x.web() {
 		svc, ok := x.rel.Stack.Service(c.Owner.Service)
-		if !ok || svc.Role != stack.Web {
+		if !ok {
 			continue
 		}
 		line, err := x.probeOne(ctx, svc, c)

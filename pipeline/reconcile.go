@@ -107,6 +107,9 @@ func (r *Runner) endStray(ctx context.Context, c Container) error {
 // endOrphan ends a container of no current deployment, unless requests are
 // still open on it: then its run, or the next look, ends it.
 func (r *Runner) endOrphan(ctx context.Context, c Container) error {
+	if left, err := r.detached(ctx, c); left || err != nil {
+		return err
+	}
 	if c.Running {
 		e, err := r.Proxy.Entry(ctx, c.Owner.AppID)
 		if err != nil && !errors.Is(err, ErrNotFound) {

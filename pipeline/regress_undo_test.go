@@ -34,7 +34,7 @@ func TestRun_AnEngineThatIsAwayUnderGuardSwingsNobodyBack(t *testing.T) {
 			t.Parallel()
 			inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
 				d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
-				w.Fail = away(1, "ledger.Record cut over done, guard running, drain running, to watching", true, gone)
+				w.Fail = away(1, "ledger.Record cut over done, guard running, hand over running, drain running, to watching", true, gone)
 				if err := w.Run(t.Context(), d.ID); err != nil {
 					t.Fatal(err)
 				}

@@ -89,6 +89,7 @@ func (x *run) loadRun(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("list containers: %w", err)
 	}
+	x.containers = slices.DeleteFunc(x.containers, func(c Container) bool { return c.Purpose != "" })
 	x.cutAt = x.dep.LiveAt
 	return nil
 }

@@ -72,6 +72,15 @@ func (x *run) stopAll(ctx context.Context, containers []Container) error {
 }
 
 func (x *run) stopOne(ctx context.Context, c Container) error {
+	old, err := x.mayDetach(ctx, c)
+	switch {
+	case err != nil:
+		return err
+	case old && c.Always:
+		return x.detach(ctx, c)
+	case old: // it had its signal, and its time
+		return x.Engine.Remove(ctx, c.ID)
+	}
 	if err := x.Engine.SetRestart(ctx, c.ID, false); err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("set restart policy of %s: %w", c.Name, err)
 	}

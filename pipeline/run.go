@@ -68,7 +68,8 @@ type run struct {
 	supplies   []supply   // of the release's images; none for a rollback
 	live       Deployment // the one visitors are on; zero ID if none
 	liveRel    Release
-	containers []Container
+	mu         sync.Mutex  // of containers, while workers are handed over beside the guard
+	containers []Container // of services in this deployment's color
 	env        map[string]string
 	envVersion int64
 	secrets    []string // what is masked, see secretsOf
@@ -77,7 +78,8 @@ type run struct {
 	before     baseline              // what visitors got before it
 	back       atomic.Pointer[Entry] // where they can return to at once; nil if that is not known to run
 
-	drained []string // deployments that the drain has seen to their end
+	handed  chan error // how the hand-over beside the guard ended
+	drained []string   // deployments that the drain has seen to their end
 
 	found Record // what the step that runs found out, to be written with its end
 	held  Record // what is to be written with the beginning of the next step
@@ -128,7 +130,7 @@ func (r *Runner) open(ctx context.Context, id string) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &run{Runner: r, app: app, dep: dep, env: env, envVersion: version}
+	x := &run{Runner: r, app: app, dep: dep, env: env, envVersion: version, handed: make(chan error, 1)}
 	if x.secrets, err = r.secretsOf(ctx, dep, env); err != nil {
 		return nil, err
 	}
@@ -147,6 +149,10 @@ func (x *run) walk(ctx context.Context, from int) error {
 	for i := from; i < len(steps); {
 		if x.dep.State == Live {
 			ctx = calm // there is nothing left to cancel
+		}
+		if x.idle(steps[i]) {
+			i++
+			continue
 		}
 		group := i + 1
 		for group < len(steps) && steps[group].Beside {
@@ -170,6 +176,22 @@ func (x *run) walk(ctx context.Context, from int) error {
 		i = group
 	}
 	return nil
+}
+
+// idle notes a step that has nothing to do, to be written with the next one.
+func (x *run) idle(s Step) bool {
+	if s.Idle == nil {
+		return false
+	}
+	reason := s.Idle()
+	if reason == "" {
+		return false
+	}
+	x.held.Steps = append(x.held.Steps, StepRecord{
+		Attempt: x.dep.Attempt, Name: s.Name, State: StepSkipped, Detail: reason,
+		StartedAt: x.Now(), EndedAt: x.Now(), LogOffset: x.log.Offset(),
+	})
+	return true
 }
 
 // together runs one step, with those beside it. The state that the first one

@@ -8,26 +8,38 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
-// start creates and starts the containers of the idle color, each after those
-// that its service depends on. Whatever has the same name from an interrupted
-// attempt is looked at, not guessed about.
+// start creates the containers of the idle color, of all services, and starts
+// those that do not wait for the hand-over. Whatever has the same name from an
+// interrupted attempt is looked at, not guessed about.
 func (x *run) start(ctx context.Context) (string, error) {
 	x.containers = nil
-	for _, level := range stack.Levels(x.rel.Stack.Web()) {
-		for _, svc := range level {
-			if err := x.awaitHealthy(ctx, svc); err != nil {
-				return "", fmt.Errorf("service %s: %w", svc.Name, err)
-			}
-			for replica := range max(svc.Replicas, 1) {
-				c, err := x.startOne(ctx, svc, replica)
-				if err != nil {
-					return "", fmt.Errorf("service %s: %w", svc.Name, err)
-				}
-				x.containers = append(x.containers, c)
-			}
+	var waiting []stack.Service
+	for _, svc := range inOrder(x.rel.Stack.Services) {
+		switch {
+		case !svc.Role.Colored():
+			continue
+		case svc.Role == stack.Worker:
+			waiting = append(waiting, svc)
+			continue
+		}
+		if err := x.awaitHealthy(ctx, svc); err != nil {
+			return "", fmt.Errorf("service %s: %w", svc.Name, err)
+		}
+		if err := x.makeAll(ctx, svc, true); err != nil {
+			return "", fmt.Errorf("service %s: %w", svc.Name, err)
 		}
 	}
-	return fmt.Sprintf("%d container(s) on %s", len(x.containers), x.dep.Color), nil
+	started := len(x.containers)
+	for _, svc := range waiting {
+		if err := x.makeAll(ctx, svc, false); err != nil {
+			return "", fmt.Errorf("service %s: %w", svc.Name, err)
+		}
+	}
+	seen := fmt.Sprintf("%d container(s) on %s", started, x.dep.Color)
+	if n := len(x.containers) - started; n > 0 {
+		seen += fmt.Sprintf(", %d made for the hand-over", n)
+	}
+	return seen, nil
 }
 
 // awaitHealthy waits for those of this color that the service wants healthy
@@ -38,11 +50,11 @@ func (x *run) awaitHealthy(ctx context.Context, svc stack.Service) error {
 		if !ok || on.Role != stack.Web || d.Condition != stack.Healthy {
 			continue
 		}
+		on.Probe.Port = 0 // it is asked over the network with all the others
 		for _, c := range x.containers {
 			if c.Owner.Service != on.Name {
 				continue
 			}
-			on.Probe.Port = 0 // it is asked over the network with all the others
 			if _, err := x.probeOne(ctx, on, c); err != nil {
 				if !interrupted(ctx) {
 					x.tailLog(context.WithoutCancel(ctx), c)
@@ -54,19 +66,33 @@ func (x *run) awaitHealthy(ctx context.Context, svc stack.Service) error {
 	return nil
 }
 
-func (x *run) startOne(ctx context.Context, svc stack.Service, replica int) (Container, error) {
-	order, err := x.order(ctx, svc, replica)
-	if err != nil {
-		return Container{}, err
+// makeAll makes all replicas of a service.
+func (x *run) makeAll(ctx context.Context, svc stack.Service, start bool) error {
+	for replica := range max(svc.Replicas, 1) {
+		order, err := x.order(ctx, svc, replica)
+		if err != nil {
+			return err
+		}
+		c, err := x.create(ctx, order)
+		if err != nil {
+			return err
+		}
+		if start {
+			if c, err = x.startOne(ctx, c); err != nil {
+				return err
+			}
+		}
+		x.containers = append(x.containers, c)
 	}
-	c, err := x.create(ctx, order)
-	if err != nil {
-		return Container{}, err
-	}
+	return nil
+}
+
+func (x *run) startOne(ctx context.Context, c Container) (Container, error) {
 	if err := x.Engine.Start(ctx, c.ID); err != nil {
 		return Container{}, fmt.Errorf("start container: %w", err)
 	}
-	if c, err = x.Engine.Inspect(ctx, c.ID); err != nil {
+	c, err := x.Engine.Inspect(ctx, c.ID)
+	if err != nil {
 		return Container{}, fmt.Errorf("look at container: %w", err)
 	}
 	return c, nil
@@ -123,6 +149,9 @@ func (x *run) removeNew(ctx context.Context) error {
 		}
 	}
 	for _, c := range there {
+		if c.Purpose != "" {
+			continue // how a command ended is looked at, see runErrands
+		}
 		if err := x.Engine.Remove(ctx, c.ID); err != nil {
 			return fmt.Errorf("remove container %s: %w", c.Name, err)
 		}
@@ -131,5 +160,5 @@ func (x *run) removeNew(ctx context.Context) error {
 	if err := x.Ledger.ReleaseAddresses(ctx, x.dep.ID); err != nil {
 		return fmt.Errorf("free addresses: %w", err)
 	}
-	return nil
+	return x.wakeOld(ctx)
 }

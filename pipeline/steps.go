@@ -14,6 +14,9 @@ type Step struct {
 	// Enter and Reach are the deployment's states before and after Do, where
 	// the step changes them.
 	Enter, Reach State
+	// Idle says why there is nothing to do, before the step begins; nil or empty:
+	// there may be something. A step that is idle costs no wait for the disk.
+	Idle func() string
 	// Beside runs the step alongside the one before it.
 	Beside bool
 	// Tidy marks steps after the deployment was accepted: their errors are
@@ -32,15 +35,21 @@ func (r *run) steps() []Step {
 		// One image per content; the release is known from here on.
 		{Name: "build", Do: r.build},
 		// Databases and caches: started where missing, replaced where changed.
-		{Name: "keep", Do: r.keep, Undo: r.keepBack},
+		{Name: "keep", Do: r.keep, Undo: r.keepBack, Idle: r.noKept},
+		// Migrations and the like, in the new image, once per release.
+		{Name: "release", Do: r.runErrands, Undo: r.endErrands, Idle: r.noErrand},
 		// Containers of the idle color, where the proxy could reach them.
 		{Name: "start", Do: r.start, Undo: r.removeNew},
 		// Alive, healthy, and answering several times in a row.
 		{Name: "probe", Do: r.probe},
+		// Workers that must be on the new commit before visitors are.
+		{Name: "hand over early", Do: r.handEarly, Undo: r.handBack, Idle: r.noEarly},
 		// All visitors at once, then proof through the public listener.
 		{Name: "cut over", Do: r.cutOver, Undo: r.cutBack, Enter: CuttingOver, Reach: Watching},
 		// The new color must stay well for a while.
 		{Name: "guard", Do: r.guard, Reach: Live},
+		// All other workers, with the release or back with it.
+		{Name: "hand over", Do: r.handOver, Undo: r.handBack, Beside: true},
 		// Open requests on the old color end, or reach the limit.
 		{Name: "drain", Do: r.drain, Beside: true},
 		// The old color, with its own signal and grace.

@@ -3,33 +3,29 @@ package docker
 import (
 	"cmp"
 	"context"
-	"errors"
 	"strconv"
 	"strings"
+	"time"
 
-	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 )
 
-// Signal sends the container's own stop signal and does not wait. One that does
-// not run, or is gone, is well.
-func (e *Engine) Signal(ctx context.Context, id string) error {
-	there, err := e.mine(ctx, id)
-	switch {
-	case errors.Is(err, pipeline.ErrNotFound):
-		return nil
-	case err != nil:
-		return err
-	case !there.State.Running:
-		return nil
-	}
-	err = e.api.ContainerKill(ctx, id, cmp.Or(there.Config.StopSignal, "SIGTERM"))
-	if cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) { // it has ended since
+// detachFor is how long the engine is given to take a stop upon itself. It
+// carries it through also when nobody waits any more.
+const detachFor = time.Second
+
+// Detach has the engine stop the container with its own signal and grace, and
+// does not wait for it. Gone is well.
+func (e *Engine) Detach(ctx context.Context, id string) error {
+	short, cancel := context.WithTimeout(ctx, detachFor)
+	defer cancel()
+	err := e.Stop(short, id)
+	if ctx.Err() == nil && short.Err() != nil {
 		return nil
 	}
-	return said(err, "signal %s", there.Name)
+	return err
 }
 
 // Wait returns the container once it does not run any more. An error wrapping

@@ -118,6 +118,9 @@ func (e *Engine) describe(c container.InspectResponse) pipeline.Container {
 		Binds:       bindsOf(c),
 		MadeAs:      e.madeAs(c.Config.Labels, replica),
 	}
+	if c.Config.StopTimeout != nil {
+		out.Grace = time.Duration(*c.Config.StopTimeout) * time.Second
+	}
 	if c.NetworkSettings != nil {
 		out.Networks = slices.Sorted(maps.Keys(c.NetworkSettings.Networks))
 	}

@@ -22,10 +22,10 @@ func (e *Engine) SetPolicy(ctx context.Context, id, policy string) error {
 	return e.change(ctx, "engine.SetPolicy", id, func(c *container) { c.Always, c.Policy = policy == "always", policy })
 }
 
-// Signal implements pipeline.Containers: the container ends at once, unless its
+// Detach implements pipeline.Containers: the container ends at once, unless its
 // Behavior lingers.
-func (e *Engine) Signal(ctx context.Context, id string) error {
-	return e.change(ctx, "engine.Signal", id, func(c *container) {
+func (e *Engine) Detach(ctx context.Context, id string) error {
+	return e.change(ctx, "engine.Detach", id, func(c *container) {
 		if c.behavior.Lingers > 0 {
 			c.behavior.ExitAfter = time.Since(c.StartedAt) + c.behavior.Lingers
 			return

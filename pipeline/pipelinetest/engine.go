@@ -219,7 +219,7 @@ func (e *Engine) Ensure(ctx context.Context, o pipeline.ContainerOrder) (pipelin
 		c = &container{
 			Container: pipeline.Container{
 				ID: name, Name: name, Owner: o.Owner, Replica: o.Replica, Image: o.Image, Status: "created", Edge: o.Edge.Address,
-				Purpose: o.Purpose, Fingerprint: o.Fingerprint, Anonymous: o.Carry, Policy: "no",
+				Grace: o.Service.StopGrace, Purpose: o.Purpose, Fingerprint: o.Fingerprint, Anonymous: o.Carry, Policy: "no",
 				Binds: bindsOf(o),
 			},
 			behavior: e.apps[o.Owner.Commit],
