@@ -68,6 +68,9 @@ func (x *run) runErrands(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if done {
+		if err := x.endErrands(ctx); err != nil {
+			return "", err
+		}
 		return "", Skip("it ran for this release before")
 	}
 	if err := x.awaitForeign(ctx, todo); err != nil {

@@ -71,9 +71,6 @@ func Render(ctx context.Context, app App, tree Tree, env map[string]string) (sta
 	if err != nil {
 		return stack.Stack{}, err
 	}
-	if err := notYet(out); err != nil {
-		return stack.Stack{}, err
-	}
 	out.Redirects = redirectsOf(app, out.Redirects)
 	for _, r := range out.Redirects {
 		if out.Preview != nil && r.Host == out.Preview.Host {
@@ -93,18 +90,6 @@ func redirectsOf(app App, files []stack.Redirect) []stack.Redirect {
 		}
 	}
 	return out
-}
-
-// notYet refuses what the files may say and no deployment does so far, so that
-// nothing of it is left out silently.
-func notYet(s stack.Stack) error {
-	var problems []error
-	for _, svc := range s.Services {
-		if svc.Role == stack.Keep {
-			problems = append(problems, fmt.Errorf("service %s is one to keep (%s): kept services are not deployed yet", svc.Name, svc.Why))
-		}
-	}
-	return errors.Join(problems...)
 }
 
 // describe says in sentences what a deployment of the stack does.

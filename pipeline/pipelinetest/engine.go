@@ -48,6 +48,25 @@ func (e *Engine) Behave(sha string, b Behavior) {
 	e.apps[sha] = b
 }
 
+// BehaveAs says it of one service only, or of "release", the release command,
+// which ends well by itself after a second otherwise.
+func (e *Engine) BehaveAs(sha, service string, b Behavior) { e.Behave(sha+" "+service, b) }
+
+func (e *Engine) behaviorOf(o pipeline.ContainerOrder) Behavior {
+	service := o.Owner.Service
+	if o.Purpose != "" {
+		service, _, _ = strings.Cut(o.Purpose, "-")
+	}
+	b, ok := e.apps[o.Owner.Commit+" "+service]
+	switch {
+	case !ok && o.Purpose != "":
+		return Behavior{ExitAfter: time.Second}
+	case !ok:
+		return e.apps[o.Owner.Commit]
+	}
+	return b
+}
+
 // Containers lists what there is, sorted by name.
 func (e *Engine) Containers() []pipeline.Container {
 	e.w.mu.Lock()
@@ -222,7 +241,7 @@ func (e *Engine) Ensure(ctx context.Context, o pipeline.ContainerOrder) (pipelin
 				Grace: o.Service.StopGrace, Purpose: o.Purpose, Fingerprint: o.Fingerprint, Anonymous: o.Carry, Policy: "no",
 				Binds: bindsOf(o),
 			},
-			behavior: e.apps[o.Owner.Commit],
+			behavior: e.behaviorOf(o),
 		}
 		e.containers[name] = c
 	}
@@ -281,7 +300,9 @@ func nameOf(o pipeline.ContainerOrder) string {
 // Start implements pipeline.Containers.
 func (e *Engine) Start(ctx context.Context, id string) error {
 	return e.change(ctx, "engine.Start", id, func(c *container) {
-		c.Running, c.Status, c.StartedAt = true, "running", time.Now()
+		if !c.now().Running {
+			c.Running, c.Status, c.StartedAt = true, "running", time.Now()
+		}
 	})
 }
 

@@ -56,6 +56,9 @@ func (l *Ledger) SetOverlay(yaml string) { l.app.Overlay = yaml }
 // ChangeApp changes what an operator entered of the app.
 func (l *Ledger) ChangeApp(f func(a *pipeline.App)) { f(&l.app) }
 
+// SetCompose names the app's compose files.
+func (l *Ledger) SetCompose(paths ...string) { l.app.Compose = paths }
+
 // Queue queues a deployment of the commit.
 func (l *Ledger) Queue(sha string, t pipeline.Trigger) pipeline.Deployment {
 	return l.queue(pipeline.Deployment{Commit: sha, Trigger: t})
