@@ -28,8 +28,8 @@ func (e *Engine) Build(ctx context.Context, o pipeline.BuildOrder, log io.Writer
 	if err := checkOwner(o.Owner); err != nil {
 		return "", false, err
 	}
-	if o.Key == "" {
-		return "", false, refused("build of %s has no key", o.Owner.Service)
+	if err := checkBuild(o); err != nil {
+		return "", false, err
 	}
 	tag := e.imageName(o.Owner.App, o.Owner.Service, o.Key)
 	switch there, err := e.Built(ctx, o.Owner, o.Key); {
@@ -41,6 +41,9 @@ func (e *Engine) Build(ctx context.Context, o pipeline.BuildOrder, log io.Writer
 	}
 	file, err := e.preflight(o)
 	if err != nil {
+		return "", false, err
+	}
+	if o, err = e.importContexts(ctx, o); err != nil {
 		return "", false, err
 	}
 	id, err := e.build(ctx, o, tag, file, log)
@@ -64,6 +67,27 @@ func (e *Engine) Built(ctx context.Context, o pipeline.Owner, key string) (strin
 	return there.ID, nil
 }
 
+// checkBuild refuses what must not reach the builder.
+func checkBuild(o pipeline.BuildOrder) error {
+	switch {
+	case o.Key == "":
+		return refused("build of %s has no key", o.Owner.Service)
+	case o.Spec.Network != "" && o.Spec.Network != "none":
+		return refused("build of %s on network %q", o.Owner.Service, o.Spec.Network)
+	}
+	for label := range o.Spec.Labels {
+		if strings.HasPrefix(strings.ToLower(label), labelPrefix) {
+			return refused("build of %s: labels that begin with %s are ours, not %q", o.Owner.Service, labelPrefix, label)
+		}
+	}
+	for name := range o.Spec.Contexts {
+		if !isPath(name) {
+			return refused("build of %s: context %q is no name of a stage", o.Owner.Service, name)
+		}
+	}
+	return nil
+}
+
 func (e *Engine) builtFor(i image.InspectResponse, o pipeline.Owner) bool {
 	return i.Config != nil && i.Config.Labels[labelInstallation] == e.installation &&
 		i.Config.Labels[labelAppID] == o.AppID && i.Config.Labels[labelService] == o.Service
@@ -82,16 +106,16 @@ func (e *Engine) preflight(o pipeline.BuildOrder) (dockerfile, error) {
 			Err:  fmt.Errorf("%w: no value for build secret %s", pipeline.ErrInvalid, strings.Join(absent, ", ")),
 			Hint: "set it in the app's environment"}
 	}
-	file := dockerfileOf(o)
-	if file == ".." || strings.HasPrefix(file, "../") {
-		return dockerfile{}, &BuildError{Service: o.Owner.Service,
-			Err: fmt.Errorf("%w: dockerfile %q is outside of the build context %q", pipeline.ErrInvalid, o.Spec.Dockerfile, o.Spec.Context)}
-	}
-	content, err := o.Tree.ReadFile(path.Join(o.Spec.Context, file))
+	content, err := dockerfileContent(o)
 	if err != nil {
-		return dockerfile{}, &BuildError{Service: o.Owner.Service, Err: fmt.Errorf("read the Dockerfile: %w", err)}
+		return dockerfile{}, &BuildError{Service: o.Owner.Service, Err: err}
 	}
-	read := readDockerfile(content)
+	file, read := dockerfileOf(o), readDockerfile(content)
+	if len(o.Spec.Contexts) > 0 && read.counts() {
+		return dockerfile{}, &BuildError{Service: o.Owner.Service,
+			Err:  fmt.Errorf("%w: %s counts its stages, which additional contexts come before", pipeline.ErrInvalid, file),
+			Hint: "name the stage, as in FROM … AS name, and write --from=name"}
+	}
 	if missing := read.missing(o.Spec.Target, o.Spec.Secrets); len(missing) > 0 {
 		return dockerfile{}, &BuildError{Service: o.Owner.Service,
 			Err:  fmt.Errorf("%w: %s mounts a secret that the build is not given: %s", pipeline.ErrInvalid, file, strings.Join(missing, ", ")),
@@ -100,8 +124,27 @@ func (e *Engine) preflight(o pipeline.BuildOrder) (dockerfile, error) {
 	return read, nil
 }
 
+// dockerfileContent is the Dockerfile, of the build's own or of the commit.
+func dockerfileContent(o pipeline.BuildOrder) ([]byte, error) {
+	if o.Spec.Inline != "" {
+		return []byte(o.Spec.Inline), nil
+	}
+	file := dockerfileOf(o)
+	if file == ".." || strings.HasPrefix(file, "../") {
+		return nil, fmt.Errorf("%w: dockerfile %q is outside of the build context %q", pipeline.ErrInvalid, o.Spec.Dockerfile, o.Spec.Context)
+	}
+	content, err := o.Tree.ReadFile(path.Join(o.Spec.Context, file))
+	if err != nil {
+		return nil, fmt.Errorf("read the Dockerfile: %w", err)
+	}
+	return content, nil
+}
+
 // dockerfileOf is the Dockerfile's path inside the build context.
 func dockerfileOf(o pipeline.BuildOrder) string {
+	if o.Spec.Inline != "" {
+		return inlineName
+	}
 	if o.Spec.Dockerfile == "" {
 		return "Dockerfile"
 	}
@@ -126,7 +169,7 @@ func (e *Engine) build(ctx context.Context, o pipeline.BuildOrder, tag string, f
 		_ = session.Close() // never fails
 		<-ended
 	}()
-	stream, err := o.Tree.Context(ctx, o.Spec)
+	stream, err := buildContext(ctx, o)
 	if err != nil {
 		return "", fmt.Errorf("read the build context of %s: %w", o.Owner.Service, err)
 	}
@@ -157,22 +200,38 @@ func (e *Engine) buildOptions(o pipeline.BuildOrder, tag, session string) build.
 	for name, value := range o.Spec.Args {
 		args[name] = &value
 	}
+	labels := maps.Clone(o.Spec.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.Copy(labels, e.imageLabels(o.Owner))
+	return build.ImageBuildOptions{
+		Version:     build.BuilderBuildKit,
+		SessionID:   session,
+		BuildID:     session,
+		Tags:        []string{tag},
+		Labels:      labels,
+		Dockerfile:  dockerfileOf(o),
+		Target:      o.Spec.Target,
+		BuildArgs:   args,
+		Remove:      true,
+		NetworkMode: o.Spec.Network,
+		ExtraHosts:  o.Spec.ExtraHosts,
+		Platform:    o.Spec.Platform,
+		ShmSize:     o.Spec.ShmSize,
+		NoCache:     o.Spec.NoCache,
+		PullParent:  o.Spec.Pull,
+	}
+}
+
+// imageLabels are what every image made for a service carries.
+func (e *Engine) imageLabels(o pipeline.Owner) map[string]string {
 	labels := e.ours()
 	maps.Copy(labels, map[string]string{
-		labelApp: o.Owner.App, labelAppID: o.Owner.AppID, labelService: o.Owner.Service,
-		labelCommit: o.Owner.Commit, labelVersion: o.Owner.Commit, labelSource: o.Owner.Repo,
+		labelApp: o.App, labelAppID: o.AppID, labelService: o.Service,
+		labelCommit: o.Commit, labelVersion: o.Commit, labelSource: o.Repo,
 	})
-	return build.ImageBuildOptions{
-		Version:    build.BuilderBuildKit,
-		SessionID:  session,
-		BuildID:    session,
-		Tags:       []string{tag},
-		Labels:     labels,
-		Dockerfile: dockerfileOf(o),
-		Target:     o.Spec.Target,
-		BuildArgs:  args,
-		Remove:     true,
-	}
+	return labels
 }
 
 // follow reads the build's answer to its end.

@@ -12,6 +12,7 @@ import (
 
 // dockerfile is what must be known of a Dockerfile before the builder reads it.
 type dockerfile struct {
+	first  int // line of the first FROM, counted from 1; 0: there is none
 	stages []buildStage
 	newer  []string // things that the builder inside older engines does not know
 	syntax bool     // names a frontend to be pulled from a registry
@@ -53,6 +54,9 @@ func (d *dockerfile) read(node *parser.Node) {
 		d.newer = append(d.newer, fmt.Sprintf("the heredoc of line %d", node.StartLine))
 	}
 	if instruction == "FROM" {
+		if len(d.stages) == 0 {
+			d.first = node.StartLine
+		}
 		d.stages = append(d.stages, newStage(node))
 		return
 	}
@@ -137,6 +141,18 @@ func (d dockerfile) secretsFor(target string) []secretMount {
 		}
 	}
 	return out
+}
+
+// counts reports whether a stage is named by its number.
+func (d dockerfile) counts() bool {
+	for _, stage := range d.stages {
+		for _, use := range stage.uses {
+			if _, err := strconv.Atoi(use); err == nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // find returns the stage before the given one that a reference means, -1 if it

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
-	"strconv"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -29,17 +26,7 @@ func (e *Engine) HasImage(ctx context.Context, id string) (bool, error) {
 // Import makes an image out of a root file system, as "docker import" does, with
 // our labels. RemoveImage takes it away again.
 func (e *Engine) Import(ctx context.Context, ref string, tar io.Reader) error {
-	var changes []string
-	labels := e.ours()
-	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		changes = append(changes, "LABEL "+strconv.Quote(key)+"="+strconv.Quote(labels[key]))
-	}
-	body, err := e.api.ImageImport(ctx, image.ImportSource{Source: tar, SourceName: "-"}, ref, image.ImportOptions{Changes: changes})
-	if err != nil {
-		return said(err, "import image %s", ref)
-	}
-	defer body.Close()
-	return messages(body, func(m message) error { return m.failure("import image " + ref) })
+	return e.importImage(ctx, ref, tar, e.ours())
 }
 
 // RemoveImage removes a tag or an image ID of ours. Gone is well; an image

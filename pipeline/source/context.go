@@ -27,9 +27,11 @@ func (t *Tree) Context(ctx context.Context, b stack.Build) (io.ReadCloser, error
 	if err != nil {
 		return nil, fmt.Errorf("build context: %w", err)
 	}
-	dockerfile, err := t.dockerfile(base, b.Dockerfile)
-	if err != nil {
-		return nil, err
+	dockerfile := "" // a build that brings its own needs none here
+	if b.Inline == "" {
+		if dockerfile, err = t.dockerfile(base, b.Dockerfile); err != nil {
+			return nil, err
+		}
 	}
 	ign, err := t.ignore(base, dockerfile)
 	if err != nil {

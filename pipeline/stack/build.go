@@ -9,6 +9,9 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
 )
 
 // Key identifies the image that a build makes, in hexadecimal: whatever of the
@@ -53,14 +56,43 @@ func Key(b Build, trees, secrets string) string {
 // build says how the service's image is made; everything is inside the commit.
 func (s *service) build() *Build {
 	f := s.from.Build
-	out := &Build{Context: ".", Dockerfile: "Dockerfile", Target: f.Target, Secrets: s.buildSecrets()}
+	out := &Build{
+		Context: ".", Dockerfile: "Dockerfile", Inline: f.DockerfileInline, Target: f.Target, Args: s.buildArgs(),
+		Labels: some(f.Labels), Platform: s.buildPlatform(), ExtraHosts: s.extraHosts(f.ExtraHosts, "build", "extra_hosts"),
+		Contexts: s.buildContexts(), ShmSize: int64(f.ShmSize), NoCache: f.NoCache, Pull: f.Pull,
+	}
+	s.buildSecrets(out)
+	if f.Network == "none" {
+		out.Network = f.Network
+	}
 	if f.Context != "" {
 		out.Context = f.Context
 	}
 	if f.Dockerfile != "" {
 		out.Dockerfile = path.Clean(f.Dockerfile)
 	}
-	for name, value := range f.Args {
+	for key, why := range map[string]string{
+		"cache_from":      "the builder has its own cache",
+		"cache_to":        "the builder has its own cache",
+		"no_cache_filter": "write no_cache to build everything anew",
+		"provenance":      "images stay on this engine",
+		"sbom":            "images stay on this engine",
+		"tags":            "the image is named by its content",
+	} {
+		if len(s.view.items("build", key)) > 0 {
+			s.note("build."+key, "has no effect: "+why)
+		}
+	}
+	if f.ShmSize > 0 {
+		s.note("build.shm_size", "takes effect with version 23 of the engine or a newer one")
+	}
+	s.place(out)
+	return out
+}
+
+func (s *service) buildArgs() map[string]string {
+	out := map[string]string{}
+	for name, value := range s.from.Build.Args {
 		if value == nil {
 			filled, ok := s.l.vars.lookup(name)
 			if !ok {
@@ -68,19 +100,49 @@ func (s *service) build() *Build {
 			}
 			value = &filled
 		}
-		if out.Args == nil {
-			out.Args = map[string]string{}
-		}
-		out.Args[name] = *value
+		out[name] = *value
 	}
-	if len(f.Labels) > 0 {
-		s.l.found.note(s.view.at("build", "labels"), s.name, "build.labels", "has no effect: images carry Swingbridge's own labels")
-	}
-	s.place(out)
-	return out
+	return some(out)
 }
 
-// place resolves the context and checks that the Dockerfile is there.
+// buildContexts are further folders of the repository, by the names under which
+// the Dockerfile copies from them.
+func (s *service) buildContexts() map[string]string {
+	out := map[string]string{}
+	for name, folder := range s.from.Build.AdditionalContexts {
+		joined := s.cleanJoin(folder)
+		switch {
+		case strings.Contains(folder, ":") || remote(folder) || path.IsAbs(folder):
+			s.addTo(name, "must be a folder of the repository: what is deployed is the commit", "build", "additional_contexts")
+		case !inside(joined):
+			s.addTo(name, "leads out of the repository", "build", "additional_contexts")
+		case !stageName(name):
+			s.addTo(name, "the name must be one that a stage of a Dockerfile can have: lower-case letters, digits, and single dots, dashes and underscores between them", "build", "additional_contexts")
+		default:
+			out[name] = joined
+		}
+	}
+	return some(out)
+}
+
+// buildPlatform is the one platform that the image is for.
+func (s *service) buildPlatform() string {
+	platforms := s.list(s.from.Build.Platforms, platform, "build", "platforms")
+	switch {
+	case len(platforms) == 0:
+		return s.from.Platform
+	case s.from.Platform != "" && slices.Contains(platforms, s.from.Platform):
+		return s.from.Platform
+	case s.from.Platform != "":
+		s.add("%s is not among them, which the service's platform is", []string{"build", "platforms"}, s.from.Platform)
+	case len(platforms) > 1:
+		s.add("an image is built for one platform, that of this host: name one", []string{"build", "platforms"})
+	}
+	return platforms[0]
+}
+
+// place resolves the context and looks for the Dockerfile. One that lies beside
+// the context is carried with the build.
 func (s *service) place(b *Build) {
 	context := []string{"build", "context"}
 	if remote(b.Context) || path.IsAbs(b.Context) {
@@ -93,43 +155,88 @@ func (s *service) place(b *Build) {
 		return
 	}
 	dockerfile := []string{"build", "dockerfile"}
-	if !inside(b.Dockerfile) {
-		s.add("must be inside the build's context, whose folder is %s", dockerfile, b.Context)
+	if b.Inline != "" {
+		if s.from.Build.Dockerfile != "" {
+			s.add("there is dockerfile_inline too: keep one of them", dockerfile)
+		}
 		return
 	}
 	file := path.Join(b.Context, b.Dockerfile)
-	switch _, err := s.l.read(file); {
+	if path.IsAbs(b.Dockerfile) || !inside(file) {
+		s.add("must be a file of the repository, seen from the build's context", dockerfile)
+		return
+	}
+	content, err := s.l.read(file)
+	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		s.add("the commit has no file %s", dockerfile, s.l.mask(file))
 	case err != nil:
 		s.add("%s cannot be read: %v", dockerfile, s.l.mask(file), err)
+	case !inside(b.Dockerfile):
+		b.Inline = string(content)
+		if b.Inline == "" {
+			s.add("%s is empty", dockerfile, s.l.mask(file))
+		}
 	}
 }
 
-// buildSecrets are names of the app's environment. A name is the secret's id
-// for the Dockerfile, so the file must not rename it.
-func (s *service) buildSecrets() []string {
-	var out []string
-	keys := []string{"build", "secrets"}
+// buildSecrets are the secrets that the Dockerfile mounts, and where their
+// values come from.
+func (s *service) buildSecrets(out *Build) {
 	for _, ref := range s.from.Build.Secrets {
-		name := ref.Source
-		if declared, ok := s.project.Secrets[name]; ok {
-			name = declared.Environment
+		id := strings.TrimPrefix(ref.Target, "/run/secrets/")
+		if id == "" {
+			id = ref.Source
 		}
-		_, known := s.l.in.Env[name]
+		complaint := ""
 		switch {
-		case name == "":
-			s.add("the secret %s must name a variable of the app's environment, as `environment: NAME`", keys, ref.Source)
-		case name != ref.Source || ref.Target != "" && ref.Target != name && ref.Target != "/run/secrets/"+name:
-			s.add("call the secret %s as its variable is called, %s, here and in the Dockerfile", keys, ref.Source, name)
+		case strings.ContainsAny(id, "/ ,"):
+			complaint = "the target of a build secret is the id under which the Dockerfile mounts it"
 		case ref.UID != "" || ref.GID != "" || ref.Mode != nil:
-			s.add("uid, gid and mode of the secret %s are not handled: set them where the Dockerfile mounts it", keys, name)
-		case !known:
-			s.add("the app's environment has no %s: set it there", keys, name)
-		case !slices.Contains(out, name):
-			out = append(out, name)
+			complaint = "uid, gid and mode are not handled here: set them where the Dockerfile mounts the secret"
+		case slices.Contains(out.Secrets, id):
+			complaint = "two secrets have the same id for the Dockerfile"
+		default:
+			complaint = s.buildSecret(out, id, ref.Source)
 		}
+		if complaint != "" {
+			s.l.found.add(s.fileAt(types.FileReferenceConfig(ref), "build", "secrets"), s.name, "build.secrets", "%s", complaint)
+			continue
+		}
+		out.Secrets = append(out.Secrets, id)
 	}
-	slices.Sort(out)
-	return out
+	slices.Sort(out.Secrets)
+}
+
+// buildSecret says where the value of one secret comes from. One that is not
+// declared is a variable of the app's environment.
+func (s *service) buildSecret(out *Build, id, source string) string {
+	declared, ok := s.project.Secrets[source]
+	if ok && declared.File != "" {
+		at := s.top.at("secrets", source, "file")
+		if content, ok := s.repositoryFile(at, "", "secrets."+source+".file", declared.File); ok {
+			if out.Held == nil {
+				out.Held = map[string][]byte{}
+			}
+			out.Held[id] = content
+		}
+		return ""
+	}
+	name := source
+	if ok {
+		name = declared.Environment
+	}
+	switch _, known := s.l.in.Env[name]; {
+	case name == "":
+		return noStore
+	case !known:
+		return "the app's environment has no " + s.l.mask(name) + ": set it there"
+	}
+	if name != id {
+		if out.Renamed == nil {
+			out.Renamed = map[string]string{}
+		}
+		out.Renamed[id] = name
+	}
+	return ""
 }

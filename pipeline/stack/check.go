@@ -17,7 +17,7 @@ func (l *loading) check(project *view, services map[string]*view) {
 		l.checkMapping(project, i, "", "", project.parts[i].node, top)
 	}
 	for section, rules := range map[string]map[string]rule{
-		"volumes": volumeRules(), "networks": networkRules(), "secrets": secretRules(),
+		"volumes": volumeRules(), "networks": networkRules(), "secrets": secretRules(), "configs": configRules(),
 	} {
 		for i := range project.parts {
 			n, ok := project.descend(i, []string{section})
@@ -111,20 +111,27 @@ func (l *loading) checkValue(v *view, i int, service, key string, c pair, r rule
 func (l *loading) checkService(name string, v *view) {
 	l.checkJoins(name, v)
 	l.checkPorts(name, v)
-	for _, it := range v.items("labels") {
-		label, _, _ := strings.Cut(it.key+it.node.Value, "=")
-		if strings.HasPrefix(label, "dev.swingbridge.") {
-			l.found.add(it.place, name, "labels", "labels that begin with dev.swingbridge. are Swingbridge's own")
+	for _, keys := range [][]string{{"labels"}, {"annotations"}, {"build", "labels"}} {
+		for _, it := range v.items(keys...) {
+			label, _, _ := strings.Cut(it.key+it.node.Value, "=")
+			if ownLabel(label) {
+				l.found.add(it.place, name, strings.Join(keys, "."), "labels that begin with dev.swingbridge. are Swingbridge's own")
+			}
 		}
 	}
 	// compose-go takes keys that begin with x- for extensions even there.
-	for _, keys := range [][]string{{"labels"}, {"environment"}, {"build", "args"}, {"logging", "options"}} {
+	for _, keys := range [][]string{{"labels"}, {"annotations"}, {"environment"}, {"build", "args"}, {"build", "labels"}, {"logging", "options"}} {
 		for _, it := range v.items(keys...) {
 			if strings.HasPrefix(it.key, "x-") {
 				l.found.add(it.place, name, strings.Join(keys, "."), "a name that begins with x- would be lost: write it in the list form, as - %q", it.key+"=…")
 			}
 		}
 	}
+}
+
+// ownLabel reports whether only we may set a label.
+func ownLabel(label string) bool {
+	return strings.HasPrefix(strings.ToLower(label), "dev.swingbridge.")
 }
 
 func (l *loading) named(service string) bool {

@@ -112,13 +112,11 @@ func (s *service) convert() Service {
 		Entrypoint: f.Entrypoint,
 		User:       f.User,
 		WorkingDir: f.WorkingDir,
-		Labels:     some(f.Labels),
 		Health:     s.health(),
 		StopSignal: f.StopSignal,
 		StopGrace:  defaultStopGrace,
 		Init:       f.Init,
 		Expose:     s.expose(),
-		Limits:     s.limits(),
 	}
 	if f.StopGracePeriod != nil {
 		out.StopGrace = time.Duration(*f.StopGracePeriod)
@@ -136,6 +134,10 @@ func (s *service) convert() Service {
 	if m, ok := s.socket(out.Mounts); ok {
 		out.Mounts = append(out.Mounts, m)
 	}
+	out.Limits = s.limits()
+	s.limitMore(&out.Limits)
+	s.configure(&out)
+	out.Files = s.files(&out)
 	s.serve(&out)
 	return out
 }

@@ -61,7 +61,7 @@ func (s *service) envFile(name string, required bool) map[string]string {
 	content, err := s.l.read(file)
 	switch {
 	case err == nil:
-		return s.l.parseEnvFile(at, s.name, content)
+		return s.l.parseEnvFile(at, s.name, "env_file", content)
 	case errors.Is(err, fs.ErrNotExist) && path.Base(file) == ".env":
 		return s.l.in.Env
 	case errors.Is(err, fs.ErrNotExist) && !required:
@@ -76,11 +76,7 @@ func (s *service) envFile(name string, required bool) map[string]string {
 
 // parseEnvFile reads NAME=value lines. The parser's own message is not passed
 // on, it quotes what follows in the file.
-func (l *loading) parseEnvFile(at place, service string, content []byte) (out map[string]string) {
-	key := ""
-	if service != "" {
-		key = "env_file"
-	}
+func (l *loading) parseEnvFile(at place, service, key string, content []byte) (out map[string]string) {
 	defer func() {
 		if r := recover(); r != nil { // the file comes from strangers
 			l.found.add(at, service, key, "not readable as NAME=value lines")

@@ -126,8 +126,13 @@ func (l *loading) adopt(doc *yaml.Node, section string, from *yaml.Node, dir str
 			l.found.block(at, "", section+"."+p.key.Value, "the including file has one of this name: name the file in the app's compose files to merge them")
 			continue
 		}
-		if section == "services" {
+		switch section {
+		case "services":
 			l.rebase(p.value, dir)
+		case "secrets", "configs":
+			if file, ok := lookup(p.value, "file"); ok {
+				l.mover(dir)(file.value)
+			}
 		}
 		to.value.Content = append(to.value.Content, p.key, p.value)
 	}
@@ -247,27 +252,56 @@ func (l *loading) fileOf(n *yaml.Node, walked string) string {
 	return walked
 }
 
-// rebase rewrites the paths of a service that stood in another folder, so that
-// they are relative to the project's.
-func (l *loading) rebase(service *yaml.Node, dir string) {
+// mover rewrites a path that stood in another folder, so that it is relative to
+// the project's.
+func (l *loading) mover(dir string) func(*yaml.Node) {
 	rel, err := filepath.Rel(l.dir, dir)
 	if err != nil || rel == "." {
-		return
+		return func(*yaml.Node) {}
 	}
-	move := func(n *yaml.Node) {
+	return func(n *yaml.Node) {
 		if n.Kind == yaml.ScalarNode && n.Value != "" && !path.IsAbs(n.Value) && !remote(n.Value) {
 			n.Value = path.Join(filepath.ToSlash(rel), n.Value)
 		}
 	}
+}
+
+// moveEntries rewrites the paths of a mapping, or of a list of NAME=PATH.
+func moveEntries(move func(*yaml.Node), n *yaml.Node) {
+	for _, p := range pairs(n) {
+		move(p.value)
+	}
+	if n.Kind != yaml.SequenceNode {
+		return
+	}
+	for _, entry := range n.Content {
+		name, file, ok := strings.Cut(entry.Value, "=")
+		if moved := (&yaml.Node{Kind: yaml.ScalarNode, Value: file}); ok {
+			move(moved)
+			entry.Value = name + "=" + moved.Value
+		}
+	}
+}
+
+// rebase rewrites the paths of a service that stood in another folder.
+func (l *loading) rebase(service *yaml.Node, dir string) {
+	move := l.mover(dir)
 	if build, ok := lookup(service, "build"); ok {
 		move(build.value)
 		if c, ok := lookup(build.value, "context"); ok {
 			move(c.value)
 		}
+		if contexts, ok := lookup(build.value, "additional_contexts"); ok {
+			moveEntries(move, contexts.value)
+		}
 	}
-	if env, ok := lookup(service, "env_file"); ok {
-		move(env.value)
-		for _, entry := range env.value.Content {
+	for _, key := range []string{"env_file", "label_file"} {
+		files, ok := lookup(service, key)
+		if !ok {
+			continue
+		}
+		move(files.value)
+		for _, entry := range files.value.Content {
 			move(entry)
 			if p, ok := lookup(entry, "path"); ok {
 				move(p.value)
@@ -279,7 +313,8 @@ func (l *loading) rebase(service *yaml.Node, dir string) {
 			move(f.value)
 		}
 	}
-	if mounts, ok := lookup(service, "volumes"); ok {
+	rel, err := filepath.Rel(l.dir, dir)
+	if mounts, ok := lookup(service, "volumes"); ok && err == nil && rel != "." {
 		for _, entry := range mounts.value.Content {
 			l.rebaseMount(entry, filepath.ToSlash(rel))
 		}

@@ -24,6 +24,9 @@ func FuzzLoad(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	for _, name := range []string{"settings", "files", "build", "refused-files"} {
+		f.Add(composeOf(f, "testdata/"+name+".txtar"), "", []byte("A=1\n"))
+	}
 	samples, err := filepath.Glob("testdata/samples/*.yml")
 	if err != nil {
 		f.Fatal(err)
@@ -129,9 +132,10 @@ func checkServiceReach(t *testing.T, s Stack, svc Service, declared map[string]b
 	for _, m := range svc.Mounts {
 		checkMount(t, m, declared)
 	}
-	if b := svc.Build; b != nil && (!inside(b.Context) || !inside(b.Dockerfile)) {
-		t.Errorf("builds outside of the commit: %+v", b)
+	if b := svc.Build; b != nil {
+		checkBuildReach(t, *b)
 	}
+	checkSettingsReach(t, svc)
 	if svc.Build == nil && svc.Image == "" {
 		t.Error("made from nothing")
 	}
@@ -170,7 +174,7 @@ func mounted(m Mount) Stack {
 	return Stack{Services: []Service{{Name: "web", Role: Web, Image: "x", Mounts: []Mount{m}}}}
 }
 
-func TestCheckReach_SeesABindMount(t *testing.T) {
+func TestCheckReach_SeesWhatReachesTheHost(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]Stack{
 		"path as volume":   mounted(Mount{Volume: "/etc", Target: "/x"}),
@@ -181,6 +185,9 @@ func TestCheckReach_SeesABindMount(t *testing.T) {
 		"placed before":    mounted(Mount{Bind: &Bind{Data: "x", Placed: "/etc"}, Target: "/x"}),
 		"both":             mounted(Mount{Bind: &Bind{Data: "x", Repo: "x"}, Target: "/x"}),
 		"neither":          mounted(Mount{Bind: &Bind{}, Target: "/x"}),
+		"host's sysctl":    {Services: []Service{{Name: "web", Role: Web, Image: "x", Settings: Settings{Sysctls: map[string]string{"kernel.core_pattern": "|/x"}}}}},
+		"build outside":    {Services: []Service{{Name: "web", Role: Web, Build: &Build{Context: ".", Contexts: map[string]string{"a": "../b"}}}}},
+		"file at /":        {Services: []Service{{Name: "web", Role: Web, Image: "x", Files: []Content{{Target: "/"}}}}},
 		"bind option":      {Services: []Service{{Name: "web", Role: Web, Image: "x"}}, Volumes: []Volume{{Name: "a", Options: map[string]string{"o": "ro,bind"}}}},
 	} {
 		s.Services[0].Ports, s.Services[0].Probe = []int{80}, Probe{Port: 80, Interval: 1, Timeout: 1, Within: 1, Successes: 1}

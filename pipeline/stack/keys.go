@@ -1,5 +1,7 @@
 package stack
 
+import "maps"
+
 // rule says what becomes of a key.
 type rule struct {
 	refuse string                    // why it is refused; empty: handled
@@ -9,13 +11,13 @@ type rule struct {
 
 // Reasons that several keys share.
 const (
-	notHandled  = "this version does not handle it"
-	elsewhere   = "it would reach containers of others"
-	twoColors   = "two colors of the service run side by side while visitors move, they cannot share it"
-	hostRights  = "it would give the container rights over the host"
-	hostSpaces  = "it would share a namespace of the host or of another container"
-	useEnv      = "set the value in the app's environment instead"
-	nobodyThere = "nobody is attached to a deployed container"
+	notHandled = "this version does not handle it"
+	elsewhere  = "it would reach containers of others"
+	twoColors  = "two colors of the service run side by side while visitors move, they cannot share it"
+	hostRights = "it would give the container rights over the host"
+	hostSpaces = "it would share a namespace of the host or of another container"
+	useEnv     = "set the value in the app's environment instead"
+	windows    = "it is for Windows containers"
 )
 
 // topRules are the keys of a file. Keys that begin with x- are free for
@@ -30,7 +32,7 @@ func topRules() map[string]rule {
 		"volumes":       {},
 		"networks":      {},
 		"secrets":       {},
-		"configs":       {refuse: useEnv},
+		"configs":       {},
 		"models":        {refuse: notHandled},
 		"jobs":          {refuse: "tasks and schedules come later"},
 		"x-swingbridge": {keys: projectExtension()},
@@ -51,13 +53,6 @@ func networkRules() map[string]rule {
 		"driver": {}, "driver_opts": {}, "ipam": {}, "internal": {}, "external": {}, "name": {}, "labels": {}, "attachable": {},
 		"enable_ipv4": {refuse: "networks of an app have IPv4 addresses"},
 		"enable_ipv6": {refuse: "networks of an app have IPv4 addresses"},
-	}
-}
-
-func secretRules() map[string]rule {
-	return map[string]rule{
-		"environment": {},
-		"file":        {refuse: "a secret in the repository is none; " + useEnv},
 	}
 }
 
@@ -92,7 +87,7 @@ func serviceRules() map[string]rule {
 		"pids_limit":        {value: pids},
 		"deploy":            {keys: deployRules()},
 		"scale":             {value: whole(1, maxReplicas)},
-		"restart":           {}, // of what is kept; ours follows the slot
+		"restart":           {value: restart}, // of kept services; ours follows the slot
 		"profiles":          {},
 		"extends":           {keys: map[string]rule{"service": {}, "file": {}}},
 		"x-swingbridge":     {keys: serviceExtension()},
@@ -101,6 +96,7 @@ func serviceRules() map[string]rule {
 		rules[key] = rule{}
 	}
 	rules["oom_score_adj"] = rule{value: whole(-1000, 1000)}
+	maps.Copy(rules, settingRules())
 	for reason, keys := range refusedServiceKeys() {
 		for _, key := range keys {
 			rules[key] = rule{refuse: reason}
@@ -121,24 +117,9 @@ func refusedServiceKeys() map[string][]string {
 	return map[string][]string{
 		elsewhere:                           {"external_links"},
 		"name the volumes of both services": {"volumes_from"},
-		twoColors:                           {"container_name", "hostname", "domainname", "mac_address"},
-		hostRights:                          {"sysctls", "credential_spec"},
-		useEnv:                              {"secrets", "configs"},
-		nobodyThere:                         {"tty", "stdin_open", "attach"},
+		twoColors:                           {"mac_address"},
+		windows:                             {"isolation", "cpu_count", "cpu_percent", "credential_spec"},
 		"it is for a developer's machine":   {"develop", "x-develop"},
-		"write the labels into the file, as `labels`": {"label_file"},
-	}
-}
-
-func buildRules() map[string]rule {
-	return map[string]rule{
-		"context": {}, "dockerfile": {}, "args": {}, "target": {}, "secrets": {}, "labels": {},
-		"dockerfile_inline":   {refuse: "write it into a Dockerfile of the repository"},
-		"ssh":                 {refuse: "give the build a secret instead"},
-		"privileged":          {refuse: hostRights},
-		"entitlements":        {refuse: hostRights},
-		"network":             {refuse: hostSpaces},
-		"additional_contexts": {refuse: "a build sees its own folder of the commit only"},
 	}
 }
 
@@ -148,6 +129,8 @@ func healthRules() map[string]rule {
 		"interval":     {value: duration(0, day)},
 		"timeout":      {value: duration(0, day)},
 		"start_period": {value: duration(0, day)},
+		// Engines before version 25 do not know it, see health.
+		"start_interval": {value: duration(0, day)},
 	}
 }
 
@@ -160,21 +143,6 @@ func mountRules() map[string]rule {
 		"image":  {}, // refused with the whole mount
 		// For developers' machines, without effect on any other.
 		"consistency": {},
-	}
-}
-
-func deployRules() map[string]rule {
-	return map[string]rule{
-		"replicas": {value: whole(1, maxReplicas)},
-		"resources": {keys: map[string]rule{
-			"limits": {keys: map[string]rule{
-				"memory": {value: bytesOf(minMemory)}, "cpus": {value: cpus}, "pids": {value: pids},
-			}},
-			"reservations": {keys: map[string]rule{
-				"memory": {value: bytesOf(minMemory)}, "cpus": {value: cpus},
-			}},
-		}},
-		"restart_policy": {}, // as restart
 	}
 }
 

@@ -193,7 +193,7 @@ func (l *loading) readVariables() {
 	file := path.Join(l.dir, ".env")
 	content, err := l.read(file)
 	if err == nil {
-		maps.Copy(l.vars, l.parseEnvFile(place{file, 0}, "", content))
+		maps.Copy(l.vars, l.parseEnvFile(place{file, 0}, "", "", content))
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		l.found.add(place{file, 0}, "", "", "cannot be read: %v", err)
 	}

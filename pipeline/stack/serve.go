@@ -10,7 +10,7 @@ import (
 )
 
 // serve fills in what the hand-over needs: ports, replicas, probe and drain,
-// the order of workers, the restart policy of what is kept.
+// the order of workers.
 func (s *service) serve(out *Service) {
 	x := settings{values: s.from.Extensions["x-swingbridge"]}
 	for _, r := range s.l.in.Routes {
@@ -28,9 +28,6 @@ func (s *service) serve(out *Service) {
 	if s.role == Worker {
 		s.work(out, x)
 	}
-	if s.role == Keep {
-		out.Restart = s.restart()
-	}
 	if out.Replicas > 1 && (s.role == Keep || out.Single) {
 		s.add("one at a time: there is never a second container of it, so it has no replicas", nil)
 	}
@@ -45,23 +42,6 @@ func (s *service) work(out *Service, x settings) {
 	if out.Detach && out.Single {
 		s.add("a single worker ends before the next one begins, so nobody can leave it to itself", []string{"x-swingbridge", "detach"})
 	}
-}
-
-// restart is the file's own restart policy.
-func (s *service) restart() string {
-	if s.from.Restart != "" || s.from.Deploy == nil || s.from.Deploy.RestartPolicy == nil {
-		return s.from.Restart
-	}
-	p := s.from.Deploy.RestartPolicy
-	switch {
-	case p.Condition == "none":
-		return types.RestartPolicyNo
-	case p.Condition == "on-failure" && p.MaxAttempts != nil:
-		return fmt.Sprintf("on-failure:%d", *p.MaxAttempts)
-	case p.Condition == "on-failure":
-		return types.RestartPolicyOnFailure
-	}
-	return ""
 }
 
 // probe says how the service is asked. One without a route is not asked: it
@@ -124,6 +104,9 @@ func (s *service) health() *Health {
 		Interval:    s.healthDuration("interval", f.Interval),
 		Timeout:     s.healthDuration("timeout", f.Timeout),
 		StartPeriod: s.healthDuration("start_period", f.StartPeriod),
+	}
+	if f.StartInterval != nil {
+		s.note("healthcheck.start_interval", "has no effect: not every engine knows it, interval counts from the start")
 	}
 	if f.Retries != nil {
 		out.Retries = int(min(*f.Retries, 1000))

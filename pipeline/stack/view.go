@@ -182,7 +182,7 @@ func (l *loading) views(sources []*source) (project *view, services map[string]*
 // viewsByPath names the views as compose-go does in its messages.
 func viewsByPath(project *view, services map[string]*view) map[string]*view {
 	all := map[string]*view{}
-	for _, section := range []string{"volumes", "networks", "secrets"} {
+	for _, section := range []string{"volumes", "networks", "secrets", "configs"} {
 		all[section] = project
 	}
 	for name, v := range services {

@@ -185,7 +185,7 @@ func (c *conversion) volume(name string) Volume {
 		c.l.need(c.top.at("volumes", name, key), "", "volumes."+name+"."+key, p)
 	}
 	for label := range out.Labels {
-		if strings.HasPrefix(label, "dev.swingbridge.") {
+		if ownLabel(label) {
 			add("labels", "labels that begin with dev.swingbridge. are Swingbridge's own")
 		}
 	}
