@@ -46,6 +46,9 @@ func (e *Engine) checkOrder(o pipeline.ContainerOrder) error {
 			return refused("service %s: labels that begin with %s are ours, not %q", name, labelPrefix, label)
 		}
 	}
+	if err := checkAllowed(o); err != nil {
+		return err
+	}
 	return checkHost(o.Service)
 }
 
@@ -90,35 +93,16 @@ func findVolume(o pipeline.ContainerOrder, m stack.Mount) (stack.Volume, error) 
 	return stack.Volume{}, refused("service %s mounts %q, which is not one of the stack's volumes", o.Service.Name, m.Volume)
 }
 
-// checkVolume refuses options with which a named volume becomes a piece of the
-// host: the local driver mounts any device or folder it is told to.
+// checkVolume refuses what no permission is for. What the options may mount is
+// among those, see checkAllowed.
 func checkVolume(v stack.Volume) error {
 	if v.External != "" {
 		return nil
-	}
-	if v.Driver != "" && v.Driver != "local" {
-		return refused("volume %s: driver %q is not made here; make the volume yourself and name it external", v.Name, v.Driver)
 	}
 	for label := range v.Labels {
 		if strings.HasPrefix(strings.ToLower(label), labelPrefix) {
 			return refused("volume %s: labels that begin with %s are ours, not %q", v.Name, labelPrefix, label)
 		}
-	}
-	if len(v.Options) == 0 {
-		return nil
-	}
-	for key := range v.Options {
-		if key != "type" && key != "device" && key != "o" {
-			return refused("volume %s: option %q is not known", v.Name, key)
-		}
-	}
-	for _, option := range strings.Split(v.Options["o"], ",") {
-		if !tmpfsOption(option) {
-			return refused("volume %s: mount option %q is not allowed", v.Name, option)
-		}
-	}
-	if v.Options["type"] != "tmpfs" || v.Options["device"] != "tmpfs" {
-		return refused("volume %s: of the local driver's mounts only tmpfs is allowed; make the volume yourself and name it external", v.Name)
 	}
 	return nil
 }

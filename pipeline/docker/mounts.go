@@ -80,13 +80,20 @@ func carried(o pipeline.ContainerOrder, target, name string) (mount.Mount, error
 	return mount.Mount{Type: mount.TypeVolume, Source: name, Target: target, VolumeOptions: &mount.VolumeOptions{}}, nil
 }
 
-// bind mounts what was placed for the app, and nothing else of the host.
+// bind mounts what was placed for the app, or a path of the host that the
+// operator allowed, see checkAllowed.
 func (e *Engine) bind(o pipeline.ContainerOrder, m stack.Mount) (mount.Mount, error) {
 	b := m.Bind
-	if b.Host != "" || !e.placedFor(o.Owner.AppID, b.Placed) {
-		return mount.Mount{}, refused("service %s: %q at %q is not of the app's own folders", o.Service.Name, b.Host+b.Placed, m.Target)
+	source := b.Host
+	switch {
+	case source != "" && b.Placed+b.Data+b.Repo != "":
+		return mount.Mount{}, refused("service %s: %q at %q is both the host's and the app's own", o.Service.Name, source, m.Target)
+	case source == "" && !e.placedFor(o.Owner.AppID, b.Placed):
+		return mount.Mount{}, refused("service %s: %q at %q is not of the app's own folders", o.Service.Name, b.Placed, m.Target)
+	case source == "":
+		source = b.Placed
 	}
-	out := mount.Mount{Type: mount.TypeBind, Source: b.Placed, Target: m.Target, ReadOnly: m.ReadOnly}
+	out := mount.Mount{Type: mount.TypeBind, Source: source, Target: m.Target, ReadOnly: m.ReadOnly}
 	if b.Propagation != "" {
 		out.BindOptions = &mount.BindOptions{Propagation: mount.Propagation(b.Propagation)}
 		if !slices.Contains(mount.Propagations, out.BindOptions.Propagation) {

@@ -69,6 +69,9 @@ func (e *Engine) newSpec(o pipeline.ContainerOrder, inherited []string) (spec, e
 	}
 	s.Host = hostConfig(o.Service, mounts, s.First.Network)
 	s.Host.Binds = binds
+	if err := grant(s.Config, s.Host, o.Service); err != nil {
+		return spec{}, err
+	}
 	hash, err := s.hash()
 	if err != nil {
 		return spec{}, err
@@ -78,13 +81,14 @@ func (e *Engine) newSpec(o pipeline.ContainerOrder, inherited []string) (spec, e
 }
 
 // hostConfig is the allowlist: a container gets these settings of its host and
-// no others. There is deliberately no way to a device, a capability or a
-// namespace of the host from here, and to no path but what mounts.go lets through.
+// no others, but for what the operator allowed, see grant. There is deliberately
+// no way to a device, a capability or a namespace of the host from here, and to no
+// path but what mounts.go lets through.
 func hostConfig(svc stack.Service, mounts []mount.Mount, net string) *container.HostConfig {
 	host := &container.HostConfig{
 		NetworkMode:   container.NetworkMode(net),
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
-		SecurityOpt:   []string{"no-new-privileges:true"},
+		SecurityOpt:   []string{noNewPrivileges + ":true"},
 		LogConfig:     logConfig(svc.Log),
 		Mounts:        mounts,
 		Tmpfs:         svc.Tmpfs,

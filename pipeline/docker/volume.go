@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -23,20 +24,23 @@ func (e *Engine) ensureVolumes(ctx context.Context, o pipeline.ContainerOrder) e
 		if err != nil {
 			return err
 		}
-		if err := e.ensureVolume(ctx, o.Owner, v); err != nil {
+		if err := e.ensureVolume(ctx, o, v); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *Engine) ensureVolume(ctx context.Context, owner pipeline.Owner, v stack.Volume) error {
+func (e *Engine) ensureVolume(ctx context.Context, o pipeline.ContainerOrder, v stack.Volume) error {
+	owner := o.Owner
 	name := v.External
 	if name == "" {
 		name = e.volumeName(owner.App, v.Name)
 	}
 	there, err := e.api.VolumeInspect(ctx, name)
 	switch {
+	case err == nil && v.External == "":
+		return errors.Join(e.mayMount(there, owner), mayHave(there, o))
 	case err == nil:
 		return e.mayMount(there, owner)
 	case !cerrdefs.IsNotFound(err):
@@ -56,7 +60,7 @@ func (e *Engine) ensureVolume(ctx context.Context, owner pipeline.Owner, v stack
 	if err != nil {
 		return said(err, "make volume %s", name)
 	}
-	return e.mayMount(made, owner) // somebody may have been faster
+	return errors.Join(e.mayMount(made, owner), mayHave(made, o)) // somebody may have been faster
 }
 
 // mayMount keeps apps out of each other's data: a volume that carries our labels
@@ -69,6 +73,16 @@ func (e *Engine) mayMount(v volume.Volume, owner pipeline.Owner) error {
 	if installation != e.installation || v.Labels[labelApp] != owner.App {
 		return conflict(fmt.Errorf("it belongs to app %q of installation %q", v.Labels[labelApp], installation),
 			"mount volume %s in app %q", v.Name, owner.App)
+	}
+	return nil
+}
+
+// mayHave refuses a volume of the app that was made with options which are not
+// allowed any more: the engine keeps those that it was made with.
+func mayHave(there volume.Volume, o pipeline.ContainerOrder) error {
+	made := stack.Volume{Name: there.Name, Driver: there.Driver, Options: there.Options}
+	if missing := stack.Missing(o.Allowed, made.Permissions()); len(missing) > 0 {
+		return refused("volume %s was made with options that the app is not allowed: %s", there.Name, stack.Allow(o.Owner.App, missing))
 	}
 	return nil
 }

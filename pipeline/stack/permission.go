@@ -41,7 +41,6 @@ func permissionKinds() map[string]permissionKind {
 		"privileged":       {"privileged", nil},
 		"runtime":          {"runtime:nvidia", normalName},
 		"security-opt":     {"security-opt:seccomp=unconfined", normalSecurity},
-		"volume":           {"volume:NAME of another app's volume, as the engine calls it", normalName},
 		"volume-driver":    {"volume-driver:rexray", normalText},
 	}
 }

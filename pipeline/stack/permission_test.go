@@ -43,7 +43,6 @@ func TestParsePermission_WritesOneRightInOneWay(t *testing.T) {
 		"network:proxy_default":           "network:proxy_default",
 		"runtime:nvidia":                  "runtime:nvidia",
 		"cgroup-parent:/batch":            "cgroup-parent:/batch",
-		"volume:blog_data-x1":             "volume:blog_data-x1",
 		"volume-driver:vieux/sshfs":       "volume-driver:vieux/sshfs",
 	} {
 		got, err := stack.ParsePermission(word)
@@ -63,7 +62,7 @@ func TestParsePermission_RefusesWhatNamesNoRight(t *testing.T) {
 		"privileged:yes", "privileged:", "host:", "host:all", "host:net", "port:", "port:x", "port:65536", "port:-1", "port:80-90",
 		"port:80/icmp", "port::80", "port:localhost:80", "port:1.2.3:80", "device:ttyUSB0", "device:/dev/x:q", "device:/dev/x:/dev/y:r",
 		"device-rule:c 1:3", "device-rule:x 1:3 r", "device-rule:c 1 r", "gpus:0", "gpus:-1", "gpus:some", "security-opt:",
-		"oom-score-adj:2000", "oom-score-adj:", "mount:", "mount:nfs", "mount:nfs:", "mount:ext4:/dev/sda", "mount:nfs:a,b,c", "mount:nfs:a,", "network:", "network:a/b", "network:container:x",
+		"oom-score-adj:2000", "oom-score-adj:", "mount:", "mount:nfs", "mount:nfs:", "mount:ext4:/dev/sda", "mount:nfs:a,b,c", "mount:nfs:a,", "network:", "network:a/b", "network:container:x", "volume:data",
 	} {
 		if got, err := stack.ParsePermission(word); err == nil {
 			t.Errorf("%q is taken for %q", word, got)
