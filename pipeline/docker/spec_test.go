@@ -282,7 +282,9 @@ func TestVolumes_LocalDriverCannotReachTheHost(t *testing.T) {
 		{stack.Volume{Name: "data", Driver: "local-persist"}, false},
 		{stack.Volume{Name: "data", Labels: map[string]string{"dev.swingbridge.app": "x"}}, false},
 	} {
-		if err := checkVolume(c.v); (err == nil) != c.ok {
+		o := goodOrder()
+		o.Volumes, o.Service.Mounts = []stack.Volume{c.v}, []stack.Mount{{Volume: "data", Target: "/data"}}
+		if _, err := offline().newSpec(o, nil); (err == nil) != c.ok {
 			t.Errorf("%+v: %v", c.v, err)
 		}
 	}
