@@ -126,9 +126,9 @@ func (x *run) retireKept(ctx context.Context) (int, error) {
 	}
 	gone := 0
 	for _, service := range slices.Sorted(maps.Keys(there)) {
-		over := there[service]
-		if svc, ok := x.rel.Stack.Service(service); ok && svc.Role == stack.Keep {
-			_, over = currentOf(over, "")
+		over, err := x.replaced(service, there[service])
+		if err != nil {
+			return gone, err
 		}
 		for _, c := range over {
 			if err := x.setAside(ctx, c); err != nil {
@@ -141,4 +141,22 @@ func (x *run) retireKept(ctx context.Context) (int, error) {
 		}
 	}
 	return gone, nil
+}
+
+// replaced are the containers of a kept service that the release has made
+// needless: none where something else than the release's runs.
+func (x *run) replaced(service string, there []Container) ([]Container, error) {
+	svc, ok := x.rel.Stack.Service(service)
+	if !ok || svc.Role != stack.Keep {
+		return there, nil
+	}
+	o, err := x.keptOrder(x.app, x.rel, svc)
+	if err != nil {
+		return nil, err
+	}
+	current, others := currentOf(there, o.Fingerprint)
+	if current.Fingerprint != o.Fingerprint {
+		return nil, nil
+	}
+	return others, nil
 }

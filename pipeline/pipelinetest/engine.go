@@ -1,6 +1,7 @@
 package pipelinetest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ type Behavior struct {
 	Status     int           // of its answers, default 200
 	Output     string        // what its log says
 	Lingers    time.Duration // after its stop signal
+	Health     string        // of containers with a check, default healthy
 }
 
 // Engine is a container engine in memory.
@@ -33,6 +35,8 @@ type Engine struct {
 	networks   map[string]pipeline.Network
 	apps       map[string]Behavior // by commit
 	heard      []chan pipeline.Event
+	doubles    []string
+	volumes    int // that were made
 }
 
 type container struct {
@@ -41,7 +45,8 @@ type container struct {
 	links    map[string][]string // network to names
 }
 
-// Behave says how containers of a commit behave from now on.
+// Behave says how containers of a commit, or kept ones of an image ID, behave
+// from now on.
 func (e *Engine) Behave(sha string, b Behavior) {
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
@@ -62,7 +67,7 @@ func (e *Engine) behaviorOf(o pipeline.ContainerOrder) Behavior {
 	case !ok && o.Purpose != "":
 		return Behavior{ExitAfter: time.Second}
 	case !ok:
-		return e.apps[o.Owner.Commit]
+		return e.apps[cmp.Or(o.Owner.Commit, o.Image)]
 	}
 	return b
 }
@@ -82,6 +87,9 @@ func (e *Engine) Containers() []pipeline.Container {
 // now is the container as its behavior has made it by this time.
 func (c *container) now() pipeline.Container {
 	out := c.Container
+	if out.HasCheck && out.Running {
+		out.Health = cmp.Or(c.behavior.Health, "healthy")
+	}
 	if out.Running && c.behavior.ExitAfter > 0 && time.Since(out.StartedAt) >= c.behavior.ExitAfter {
 		out.Running, out.Status, out.ExitCode = false, "exited", c.behavior.ExitCode
 	}
@@ -218,7 +226,7 @@ func (e *Engine) PruneImages(ctx context.Context, _ string, keep []string) (int,
 	defer e.w.mu.Unlock()
 	n := 0
 	for key, id := range e.images {
-		if !slices.Contains(keep, id) {
+		if !slices.Contains(keep, id) && !e.inUse(id) {
 			delete(e.images, key)
 			n++
 		}
@@ -239,11 +247,18 @@ func (e *Engine) Ensure(ctx context.Context, o pipeline.ContainerOrder) (pipelin
 			Container: pipeline.Container{
 				ID: name, Name: name, Owner: o.Owner, Replica: o.Replica, Image: o.Image, Status: "created", Edge: o.Edge.Address,
 				Grace: o.Service.StopGrace, Purpose: o.Purpose, Fingerprint: o.Fingerprint, Anonymous: o.Carry, Policy: "no",
-				Binds: bindsOf(o),
+				Binds: bindsOf(o), MadeAs: name, Limits: o.Service.Limits,
 			},
 			behavior: e.behaviorOf(o),
 		}
+		if h := o.Service.Health; h != nil {
+			c.HasCheck = !h.Disable
+		}
+		e.addAnonymous(c, o)
 		e.containers[name] = c
+	}
+	if o.Edge.Network != "" && c.links[o.Edge.Network] == nil {
+		c.links = map[string][]string{o.Edge.Network: {}}
 	}
 	err := e.connect(c, o.Links)
 	out := c.Container
@@ -301,6 +316,7 @@ func nameOf(o pipeline.ContainerOrder) string {
 func (e *Engine) Start(ctx context.Context, id string) error {
 	return e.change(ctx, "engine.Start", id, func(c *container) {
 		if !c.now().Running {
+			e.findDouble(c)
 			c.Running, c.Status, c.StartedAt = true, "running", time.Now()
 		}
 	})

@@ -40,6 +40,7 @@ type World struct {
 	ledger  *Ledger
 	folders *Folders
 	killed  bool
+	runner  *pipeline.Runner // since the last start
 	calls   []string
 }
 
@@ -75,9 +76,14 @@ func (w *World) Ledger() *Ledger { return w.ledger }
 // Folders is the host's disk.
 func (w *World) Folders() *Folders { return w.folders }
 
-// Runner returns a run's view of the world.
+// Runner returns a run's view of the world: one for as long as the server lives.
 func (w *World) Runner() *pipeline.Runner {
-	return &pipeline.Runner{
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r := w.runner; r != nil && r.Stopping == w.Stopping && r.ImagesLimit == w.ImagesLimit && r.FreeSpace == w.FreeSpace {
+		return r
+	}
+	w.runner = &pipeline.Runner{
 		Source: w.forge, Engine: w.engine, Proxy: w.proxy, Prover: w.proxy, Ledger: w.ledger,
 		Folders: w.folders,
 		Targets: w.proxy, Gauge: w.proxy, Modes: w.proxy,
@@ -88,13 +94,14 @@ func (w *World) Runner() *pipeline.Runner {
 
 		ImagesLimit: w.ImagesLimit, FreeSpace: w.FreeSpace,
 	}
+	return w.runner
 }
 
 // Revive undoes a kill: the next server starts.
 func (w *World) Revive() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.killed = false
+	w.killed, w.runner = false, nil
 }
 
 // Calls lists every call that was made, in order.
