@@ -64,15 +64,23 @@ func appSubnet(ctx context.Context, t *tx, appID, key string, used []netip.Prefi
 	return free, err
 }
 
-// firstFree is the first subnet of the pool that overlaps none of taken.
+// firstFree is the first subnet of the pool that overlaps none of taken. It
+// steps over each of those once, so that many apps do not make it slow.
 func firstFree(pool netip.Prefix, taken []netip.Prefix) (netip.Prefix, error) {
-	for n := range uint32(1) << (appBits - pool.Bits()) {
-		candidate := netip.PrefixFrom(plus(pool.Addr(), n<<(32-appBits)), appBits)
-		if !overlap(candidate, taken) {
-			return candidate, nil
+	taken = slices.DeleteFunc(slices.Clone(taken), func(p netip.Prefix) bool { return !p.Overlaps(pool) })
+	slices.SortFunc(taken, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
+	size, end := uint32(1)<<(32-appBits), plus(pool.Addr(), 1<<(32-pool.Bits())-1)
+	candidate := netip.PrefixFrom(pool.Addr(), appBits)
+	for _, p := range taken {
+		for candidate.Overlaps(p) {
+			next := plus(candidate.Addr(), size)
+			if next.Compare(end) > 0 || !next.Is4() {
+				return netip.Prefix{}, fmt.Errorf("pool %s: %w", pool, ErrNoAddress)
+			}
+			candidate = netip.PrefixFrom(next, appBits)
 		}
 	}
-	return netip.Prefix{}, fmt.Errorf("pool %s: %w", pool, ErrNoAddress)
+	return candidate, nil
 }
 
 func overlap(p netip.Prefix, with []netip.Prefix) bool {

@@ -39,6 +39,7 @@ func Run(t *testing.T, open Open) {
 		"Env":       testEnv,
 		"Seals":     testSeals,
 		"Addresses": testAddresses,
+		"Fleet":     testFleet,
 		"Reports":   testReports,
 		"Audit":     testAudit,
 		"Tokens":    testTokens,
