@@ -115,6 +115,7 @@ func (s *site) prepare(ctx context.Context, dir, program string) (err error) {
 // turns are what was measured, run by run.
 type turns struct {
 	push, floor, ratio []float64 // ms; ratio run by run
+	color              []float64 // the second color's share of it, as a ratio run by run
 	steps              map[string][]float64
 }
 
@@ -159,6 +160,13 @@ func (t *turns) note(push pushed, end api.Deployment, bare map[string]time.Durat
 		add("floor: "+phase, figure.MS(d))
 	}
 	t.push, t.floor, t.ratio = append(t.push, figure.MS(push.took)), append(t.floor, floor), append(t.ratio, figure.MS(push.took)/floor)
+	var color float64 // created, started and probed
+	for _, step := range end.Steps {
+		if step.Name == "start" || step.Name == "probe" {
+			color += float64(step.MS)
+		}
+	}
+	t.color = append(t.color, color/figure.MS(bare["create"]+bare["start"]+bare["answer"]))
 	add("push: webhook to first step", figure.MS(end.Steps[0].StartedAt.Sub(push.begun)))
 	for _, step := range end.Steps {
 		add("push: "+step.Name, float64(step.MS))
@@ -247,6 +255,7 @@ func (s *site) settled(ctx context.Context, id string) (api.Deployment, error) {
 func (t *turns) print(out io.Writer) error {
 	rows := []figure.Row{
 		{What: "push to visitors ÷ bare floor", Runs: t.ratio, Goal: figure.AtMost(1.3)},
+		{What: "second color healthy ÷ create, start, answer", Runs: t.color, Goal: figure.AtMost(1.3)},
 		{What: "push to visitors", Unit: "ms", Runs: t.push},
 		{What: "bare floor", Unit: "ms", Runs: t.floor},
 	}
