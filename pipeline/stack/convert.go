@@ -162,7 +162,7 @@ func (s *service) image(out *Service) {
 // ports are those of the host that lead to the service. Of a service that each
 // deployment makes anew there are none.
 func (s *service) ports() []Port {
-	why := ""
+	var why string
 	switch {
 	case s.l.named(s.name):
 		why = "visitors come through the proxy"
