@@ -105,7 +105,9 @@ func (x *run) fetched(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("fetch %s of %s: %w", Short(x.dep.Commit), x.app.Repo, err)
 	}
-	x.tree = tree
+	if x.tree, err = WithHeld(ctx, tree, x.files); err != nil {
+		return "", err
+	}
 	c := tree.Commit()
 	x.found.Subject = c.Subject
 	return fmt.Sprintf("%s %q by %s", Short(c.SHA), c.Subject, c.Author), nil

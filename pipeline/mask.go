@@ -25,8 +25,8 @@ func (x *run) masked(text string) string {
 // one may begin with another: those of the app's environment as it is now, and
 // those that the deployment's release was made with. A rollback's containers
 // have the latter, and so has what was interrupted before a variable changed.
-func (r *Runner) secretsOf(ctx context.Context, dep Deployment, env map[string]string) ([]string, error) {
-	values := slices.Collect(maps.Values(env))
+func (r *Runner) secretsOf(ctx context.Context, dep Deployment, env map[string]string, held map[string][]byte) ([]string, error) {
+	values := slices.AppendSeq(HeldSecrets(held), maps.Values(env))
 	if dep.ReleaseID != "" {
 		rel, err := r.Ledger.Release(ctx, dep.ReleaseID)
 		if err != nil {
@@ -36,7 +36,11 @@ func (r *Runner) secretsOf(ctx context.Context, dep Deployment, env map[string]s
 		if err != nil {
 			return nil, fmt.Errorf("read the environment of the release: %w", err)
 		}
-		values = slices.AppendSeq(values, maps.Values(then))
+		files, err := r.Ledger.FilesAt(ctx, dep.AppID, rel.EnvVersion)
+		if err != nil {
+			return nil, fmt.Errorf("read the files of the release: %w", err)
+		}
+		values = slices.AppendSeq(append(values, HeldSecrets(files)...), maps.Values(then))
 	}
 	slices.Sort(values)
 	values = slices.Compact(values)

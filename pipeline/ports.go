@@ -375,6 +375,9 @@ type Vault interface {
 	Env(ctx context.Context, appID string) (map[string]string, int64, error)
 	// EnvAt returns them as they were at a version.
 	EnvAt(ctx context.Context, appID string, version int64) (map[string]string, error)
+	// FilesAt returns the files that the server holds for the app, by their path
+	// in the repository, as they were at that version.
+	FilesAt(ctx context.Context, appID string, version int64) (map[string][]byte, error)
 }
 
 // Addresses hands out places on our networks.

@@ -71,6 +71,7 @@ type run struct {
 	mu         sync.Mutex  // of containers, while workers are handed over beside the guard
 	containers []Container // of services in this deployment's color
 	env        map[string]string
+	files      map[string][]byte // files of the server, by path
 	envVersion int64
 	secrets    []string // what is masked, see secretsOf
 	cutAt      time.Time
@@ -130,8 +131,12 @@ func (r *Runner) open(ctx context.Context, id string) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &run{Runner: r, app: app, dep: dep, env: env, envVersion: version, handed: make(chan error, 1)}
-	if x.secrets, err = r.secretsOf(ctx, dep, env); err != nil {
+	files, err := r.Ledger.FilesAt(ctx, app.ID, version)
+	if err != nil {
+		return nil, err
+	}
+	x := &run{Runner: r, app: app, dep: dep, env: env, files: files, envVersion: version, handed: make(chan error, 1)}
+	if x.secrets, err = r.secretsOf(ctx, dep, env, files); err != nil {
 		return nil, err
 	}
 	if x.log, err = r.Ledger.Log(ctx, id, x.secrets); err != nil {

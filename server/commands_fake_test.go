@@ -135,6 +135,33 @@ func (m *memory) UnsetEnv(_ context.Context, _ pipeline.Actor, app, name string)
 	return int64(len(m.env[a.ID]) + 1), nil
 }
 
+func (m *memory) SetFile(_ context.Context, _ pipeline.Actor, app, path string, _ []byte) (int64, error) {
+	defer m.lock()()
+	m.writes++
+	a, err := m.app(app)
+	if err != nil {
+		return 0, err
+	}
+	if m.files == nil {
+		m.files = map[string][]pipeline.EnvVar{}
+	}
+	m.files[a.ID] = append(m.files[a.ID], pipeline.EnvVar{Name: path, Version: 7, UpdatedAt: m.now()})
+	return 7, nil
+}
+
+func (m *memory) UnsetFile(_ context.Context, _ pipeline.Actor, app, path string) (int64, error) {
+	defer m.lock()()
+	m.writes++
+	a, err := m.app(app)
+	if err != nil {
+		return 0, err
+	}
+	if !slices.ContainsFunc(m.files[a.ID], func(v pipeline.EnvVar) bool { return v.Name == path }) {
+		return 0, fmt.Errorf("file %q: %w", path, pipeline.ErrNotFound)
+	}
+	return 8, nil
+}
+
 func (m *memory) Replay(_ context.Context, _ pipeline.Actor, id string) (pipeline.Delivery, error) {
 	defer m.lock()()
 	m.writes++

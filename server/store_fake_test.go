@@ -21,6 +21,7 @@ type memory struct {
 	audit       []pipeline.AuditEntry
 	tokens      []pipeline.Token
 	env         map[string][]pipeline.EnvVar
+	files       map[string][]pipeline.EnvVar
 	broken      error // every read fails with it
 }
 
@@ -69,6 +70,11 @@ func (m *memory) app(name string) (pipeline.App, error) {
 func (m *memory) EnvVars(_ context.Context, appID string) ([]pipeline.EnvVar, error) {
 	defer m.lock()()
 	return m.env[appID], nil
+}
+
+func (m *memory) HeldFiles(_ context.Context, appID string) ([]pipeline.EnvVar, error) {
+	defer m.lock()()
+	return m.files[appID], nil
 }
 
 func (m *memory) Deployments(_ context.Context, q pipeline.DeploymentQuery) ([]pipeline.Deployment, error) {

@@ -122,7 +122,7 @@ Settings come from the environment; "swingbridge serve --help" lists them.`,
 	}
 	add("server", p.serve(), p.proxy(), p.health(), p.demo())
 	add("deploy", p.deploy(), p.rollback(), p.cancel(), p.resolve(), p.status(), p.logs(), p.plan())
-	add("manage", p.app(), p.mode(), p.env(), p.token())
+	add("manage", p.app(), p.mode(), p.env(), p.file(), p.token())
 	root.AddCommand(p.version(), p.demoApp())
 	return root
 }

@@ -26,6 +26,7 @@ type Ledger struct {
 	subnets     map[string]netip.Prefix // of the app's networks, by key
 	commands    map[string]bool         // release commands that ended well
 	envs        []map[string]string     // by version
+	files       map[string][]byte
 	seenHead    string
 	logs        map[string]*bytes.Buffer
 	secrets     map[string][]string // that were to be masked when the log was opened last
@@ -347,6 +348,23 @@ func (l *Ledger) SetEnv(env map[string]string) {
 	l.w.mu.Lock()
 	defer l.w.mu.Unlock()
 	l.envs = append(l.envs, maps.Clone(env))
+}
+
+// SetFiles has the server hold other files, at every version.
+func (l *Ledger) SetFiles(files map[string][]byte) {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	l.files = maps.Clone(files)
+}
+
+// FilesAt implements pipeline.Vault.
+func (l *Ledger) FilesAt(ctx context.Context, _ string, _ int64) (map[string][]byte, error) {
+	if err := l.w.call(ctx, "ledger.FilesAt"); err != nil {
+		return nil, err
+	}
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	return maps.Clone(l.files), nil
 }
 
 // Masked is what a deployment's log was to be kept free of when it was opened

@@ -57,7 +57,7 @@ func (s *service) bind(at place, v types.ServiceVolumeConfig) (out *Bind, compla
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, "it cannot be mounted: " + s.l.mask(err.Error())
 	case err != nil && v.Bind != nil && !bool(v.Bind.CreateHostPath):
-		return nil, "the commit does not have it, and create_host_path is false: commit it, or leave create_host_path out"
+		return nil, "the commit does not have it, and create_host_path is false: commit it, put it on the server (`swingbridge file set APP PATH`), or leave create_host_path out"
 	default:
 		out.Data = file
 		s.l.found.note(at, s.name, "volumes", "is not in the commit: a folder of the app's data is mounted, which no deployment replaces")

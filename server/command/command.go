@@ -39,6 +39,8 @@ type Environments interface {
 	pipeline.Vault
 	SetEnv(ctx context.Context, appID, name, value string) (int64, error)
 	UnsetEnv(ctx context.Context, appID, name string) (int64, error)
+	SetFile(ctx context.Context, appID, path string, content []byte) (int64, error)
+	UnsetFile(ctx context.Context, appID, path string) (int64, error)
 }
 
 // Auditor writes the audit log.

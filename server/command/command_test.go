@@ -21,6 +21,7 @@ type desk struct {
 	audit       []pipeline.AuditEntry
 	auditErr    error
 	env         map[string]string
+	files       map[string][]byte
 	envThen     map[string]string // at any earlier version
 	envVersions map[string]int64  // by release
 	lastGood    string            // id; empty: there is none
@@ -117,6 +118,17 @@ func (d *desk) Env(context.Context, string) (map[string]string, int64, error) { 
 func (d *desk) EnvAt(context.Context, string, int64) (map[string]string, error) {
 	return d.envThen, nil
 }
+func (d *desk) FilesAt(context.Context, string, int64) (map[string][]byte, error) {
+	return d.files, nil
+}
+func (d *desk) SetFile(_ context.Context, _, path string, content []byte) (int64, error) {
+	d.files[path] = content
+	return 4, nil
+}
+func (d *desk) UnsetFile(_ context.Context, _, path string) (int64, error) {
+	delete(d.files, path)
+	return 5, nil
+}
 func (d *desk) SetEnv(_ context.Context, _, name, value string) (int64, error) {
 	d.env[name] = value
 	return 2, nil
@@ -151,7 +163,7 @@ func (d *desk) Cancel(_ context.Context, id string, cause error) (bool, error) {
 func setup(deployments ...pipeline.Deployment) (*desk, *command.Commands) {
 	d := &desk{
 		app:         pipeline.App{ID: "app1", Name: "shop", Repo: "octocat/shop", Branch: "main"},
-		deployments: deployments, canceled: map[string]error{}, env: map[string]string{},
+		deployments: deployments, canceled: map[string]error{}, env: map[string]string{}, files: map[string][]byte{},
 	}
 	for i := range d.deployments {
 		d.deployments[i].AppID, d.deployments[i].AppName = "app1", "shop"

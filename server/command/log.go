@@ -93,7 +93,11 @@ func (c *Commands) secrets(ctx context.Context, a pipeline.App, deployment strin
 	if err != nil {
 		return nil, err
 	}
-	out := slices.Collect(maps.Values(now))
+	held, err := c.o.Environments.FilesAt(ctx, a.ID, version)
+	if err != nil {
+		return nil, err
+	}
+	out := slices.AppendSeq(pipeline.HeldSecrets(held), maps.Values(now))
 	d, err := c.o.Deployments.Deployment(ctx, deployment)
 	if errors.Is(err, pipeline.ErrNotFound) || err == nil && d.ReleaseID == "" {
 		return out, nil
@@ -109,5 +113,10 @@ func (c *Commands) secrets(ctx context.Context, a pipeline.App, deployment strin
 		return nil, err
 	}
 	then, err := c.o.Environments.EnvAt(ctx, a.ID, rel.EnvVersion)
+	if err != nil {
+		return nil, err
+	}
+	had, err := c.o.Environments.FilesAt(ctx, a.ID, rel.EnvVersion)
+	out = append(out, pipeline.HeldSecrets(had)...)
 	return slices.AppendSeq(out, maps.Values(then)), err
 }

@@ -44,9 +44,16 @@ func (c *Commands) Plan(ctx context.Context, app, commit string) (pipeline.PlanS
 	if err != nil {
 		return pipeline.PlanSummary{}, fmt.Errorf("fetch %s: %w", pipeline.Short(commit), err)
 	}
-	env, _, err := c.o.Environments.Env(ctx, a.ID)
+	env, version, err := c.o.Environments.Env(ctx, a.ID)
 	if err != nil {
 		return pipeline.PlanSummary{}, fmt.Errorf("read environment: %w", err)
+	}
+	held, err := c.o.Environments.FilesAt(ctx, a.ID, version)
+	if err != nil {
+		return pipeline.PlanSummary{}, fmt.Errorf("read files: %w", err)
+	}
+	if tree, err = pipeline.WithHeld(ctx, tree, held); err != nil {
+		return pipeline.PlanSummary{Commit: commit}, err
 	}
 	rendered, err := pipeline.Render(ctx, a, tree, env)
 	if err != nil {

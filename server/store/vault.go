@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 )
@@ -118,6 +119,9 @@ func (s *Store) envAt(ctx context.Context, q querier, appID string, version int6
 	}
 	env := make(map[string]string, len(rows))
 	for _, r := range rows {
+		if strings.HasPrefix(r.Name, filePrefix) {
+			continue
+		}
 		value, err := s.o.Sealer.Open(r.sealed, envAAD(appID, r.Name, r.Version))
 		if err != nil {
 			return nil, fmt.Errorf("open the sealed variable %s: %w", r.Name, err)
@@ -133,9 +137,11 @@ func (s *Store) EnvVars(ctx context.Context, appID string) ([]pipeline.EnvVar, e
 	if err != nil {
 		return nil, err
 	}
-	vars := make([]pipeline.EnvVar, len(rows))
-	for i, r := range rows {
-		vars[i] = r.EnvVar
+	vars := make([]pipeline.EnvVar, 0, len(rows))
+	for _, r := range rows {
+		if !strings.HasPrefix(r.Name, filePrefix) {
+			vars = append(vars, r.EnvVar)
+		}
 	}
 	return vars, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/pipeline/stack"
@@ -170,6 +171,60 @@ func testEnv(t *testing.T, open Open) {
 	}
 	if got, v, err := w.Env(t.Context(), other.ID); len(got) != 0 || v != 0 || err != nil {
 		t.Errorf("the other app has %v, version %d, %v", got, v, err)
+	}
+}
+
+func testFiles(t *testing.T, open Open) {
+	w := Setup(t, open)
+	a, other := w.App(t, "shop"), w.App(t, "blog")
+	version := func(v int64, err error) int64 {
+		t.Helper()
+		must(t, err)
+		return v
+	}
+	// One counter: a version pins variables and files.
+	first := version(w.SetFile(t.Context(), a.ID, ".env.local", []byte("A=canary-4711")))
+	version(w.SetEnv(t.Context(), a.ID, "A", "1"))
+	second := version(w.SetFile(t.Context(), a.ID, "config/b.yml", []byte{0, 0xff}))
+	third := version(w.SetFile(t.Context(), a.ID, ".env.local", nil))
+	fourth := version(w.UnsetFile(t.Context(), a.ID, ".env.local"))
+	if fourth != 5 {
+		t.Errorf("version %d, want 5", fourth)
+	}
+	for v, want := range map[int64]map[string][]byte{
+		0: {}, first: {".env.local": []byte("A=canary-4711")}, second: {".env.local": []byte("A=canary-4711"), "config/b.yml": {0, 0xff}},
+		third: {".env.local": {}, "config/b.yml": {0, 0xff}}, fourth: {"config/b.yml": {0, 0xff}},
+	} {
+		got, err := w.FilesAt(t.Context(), a.ID, v)
+		must(t, err)
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("version %d: %s", v, diff)
+		}
+	}
+	files, err := w.HeldFiles(t.Context(), a.ID)
+	if must(t, err); len(files) != 1 || files[0].Name != "config/b.yml" || files[0].Version != second {
+		t.Errorf("files %+v", files)
+	}
+	env, _, err := w.Env(t.Context(), a.ID)
+	if must(t, err); !cmp.Equal(env, map[string]string{"A": "1"}) {
+		t.Errorf("a file is a variable: %v", env)
+	}
+	vars, err := w.EnvVars(t.Context(), a.ID)
+	if must(t, err); len(vars) != 1 || vars[0].Name != "A" {
+		t.Errorf("variables %+v", vars)
+	}
+	_, err = w.SetFile(t.Context(), a.ID, "../x", nil)
+	wantErr(t, err, pipeline.ErrInvalid)
+	_, err = w.SetEnv(t.Context(), a.ID, "file:x", "y")
+	wantErr(t, err, pipeline.ErrInvalid)
+	_, err = w.UnsetFile(t.Context(), a.ID, ".env.local")
+	wantErr(t, err, pipeline.ErrNotFound)
+	if got, err := w.FilesAt(t.Context(), other.ID, 5); len(got) != 0 || err != nil {
+		t.Errorf("the other app has %v, %v", got, err)
+	}
+	stranger := w.Reopen(t, func(o *store.Options) { o.Sealer = NewSealer("another key") })
+	if _, err := stranger.FilesAt(t.Context(), a.ID, second); err == nil {
+		t.Error("a file was opened with another key")
 	}
 }
 

@@ -37,6 +37,7 @@ func Run(t *testing.T, open Open) {
 		"Releases":  testReleases,
 		"LastGood":  testLastGood,
 		"Env":       testEnv,
+		"Files":     testFiles,
 		"Seals":     testSeals,
 		"Addresses": testAddresses,
 		"Fleet":     testFleet,

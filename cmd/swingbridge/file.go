@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/swingbridge/swingbridge/pipeline"
+)
+
+func (p *program) file() *cobra.Command {
+	c := &cobra.Command{
+		Use: "file", Short: "Set, unset and list files that an app's repository lacks", Args: cobra.NoArgs, RunE: needsSubcommand,
+		Long: `Set, unset and list files that an app's repository lacks: .env.local,
+config/production.yml. They are sealed on the server and never shown again. A
+deployment reads them as if they were in the commit: as compose files' env_file,
+and where volumes name them; images do not have them. The next deployment has
+them; a rollback brings back those of its release.`,
+	}
+	set := &cobra.Command{
+		Use:   "set APP PATH [FILE]",
+		Short: "Hold a file; without FILE, or with -, it is read from standard input",
+		Example: `  swingbridge file set shop .env.local .env.production
+  generate-config | swingbridge file set shop config/production.yml`,
+		Args: cobra.RangeArgs(2, 3),
+		RunE: p.setFile,
+	}
+	unset := &cobra.Command{
+		Use: "unset APP PATH …", Short: "Take files away", Args: cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := p.remote()
+			if err != nil {
+				return err
+			}
+			for _, path := range args[1:] {
+				version, err := c.UnsetFile(cmd.Context(), args[0], path)
+				if err != nil {
+					return refused(err)
+				}
+				fmt.Fprintf(p.err, "%s is gone, environment version %d\n", path, version)
+			}
+			return nil
+		},
+	}
+	list := &cobra.Command{
+		Use: "list APP", Short: "List the paths of the files", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := p.remote()
+			if err != nil {
+				return err
+			}
+			files, err := c.Files(cmd.Context(), args[0])
+			if err != nil {
+				return refused(err)
+			}
+			return p.show(files, func() {
+				var rows [][]string
+				for _, f := range files {
+					rows = append(rows, []string{f.Name, fmt.Sprint(f.Version), ago(f.UpdatedAt)})
+				}
+				p.table("PATH\tVERSION\tSET", rows, "No files yet.")
+			})
+		},
+	}
+	c.AddCommand(set, unset, list)
+	return c
+}
+
+func (p *program) setFile(cmd *cobra.Command, args []string) error {
+	c, err := p.remote()
+	if err != nil {
+		return err
+	}
+	from := p.in
+	if len(args) == 3 && args[2] != "-" {
+		file, err := os.Open(args[2])
+		if err != nil {
+			return fmt.Errorf("read the file: %w", err)
+		}
+		defer file.Close()
+		from = file
+	}
+	content, err := io.ReadAll(io.LimitReader(from, pipeline.MaxHeldFile+1)) // the server says that it is too much
+	if err != nil {
+		return fmt.Errorf("read the file: %w", err)
+	}
+	version, err := c.SetFile(cmd.Context(), args[0], args[1], content)
+	if err != nil {
+		return refused(err)
+	}
+	fmt.Fprintf(p.err, "%s is set, environment version %d\n", args[1], version)
+	return nil
+}
