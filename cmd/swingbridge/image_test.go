@@ -28,6 +28,7 @@ func TestImage(t *testing.T) {
 	ref := buildImage(t)
 	t.Run("HoldsOneProgramAndNoShell", func(t *testing.T) { holdsOneProgram(t, ref) })
 	t.Run("RunsWithoutArgumentsAsServe", func(t *testing.T) { runsAsServe(t, ref) })
+	t.Run("RefusesADataFolderThatIsElsewhere", func(t *testing.T) { refusesAFolderThatIsElsewhere(t, ref) })
 	t.Run("ComposeServes", func(t *testing.T) { composeServes(t, ref) })
 	t.Run("ComposeHasTLS", func(t *testing.T) { composeHasTLS(t, ref) })
 }

@@ -197,7 +197,7 @@ func (p *plant) openEngine(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("open container engine: %w", err)
 	}
-	return nil
+	return p.checkFolder(ctx)
 }
 
 // appFolders is where what binds name is kept, for each app by its id.
