@@ -118,6 +118,30 @@ func (r *Runner) keptOrder(a App, rel Release, svc stack.Service) (ContainerOrde
 	return o, err
 }
 
+// fate is what becomes of a kept service's container.
+type fate int
+
+const (
+	toMake    fate = iota // there is none
+	toReplace             // it was made of something else
+	toStart               // it stands still
+	toLeave               // it runs, and is as it should be
+)
+
+// fateOf decides about the container that counts. A rollback leaves what is
+// there.
+func fateOf(current Container, o ContainerOrder, t Trigger) fate {
+	switch {
+	case current.ID == "":
+		return toMake
+	case current.Fingerprint != o.Fingerprint && t != Rollback:
+		return toReplace
+	case !current.up():
+		return toStart
+	}
+	return toLeave
+}
+
 // keepOne makes one kept service be there, without waiting for it.
 func (x *run) keepOne(ctx context.Context, svc stack.Service, there []Container) (keptNow, error) {
 	order, err := x.keptOrder(x.app, x.rel, svc)
@@ -126,14 +150,14 @@ func (x *run) keepOne(ctx context.Context, svc stack.Service, there []Container)
 	}
 	now := keptNow{order: order, healthy: healthWanted(x.rel.Stack, svc.Name)}
 	current, others := currentOf(there, order.Fingerprint)
-	switch {
-	case current.ID == "":
+	switch fateOf(current, order, x.dep.Trigger) {
+	case toMake:
 		c, err := x.create(ctx, order)
 		if err != nil {
 			return now, err
 		}
 		now.id, now.did = c.ID, "started"
-	case current.Fingerprint != order.Fingerprint && x.dep.Trigger != Rollback:
+	case toReplace:
 		return x.replace(ctx, now, current, others)
 	default:
 		now.id, now.did = current.ID, "started again"

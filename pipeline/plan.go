@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"slices"
-	"strings"
 
 	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
@@ -26,6 +24,9 @@ func (x *run) plan(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("read release: %w", err)
 		}
 		x.rel = rel
+		if err := x.describe(ctx); err != nil {
+			return "", err
+		}
 		return fmt.Sprintf("release of %s as it was, on %s", Short(rel.Commit), x.dep.Color), nil
 	}
 	rendered, err := Render(ctx, x.app, x.tree, x.env)
@@ -36,22 +37,14 @@ func (x *run) plan(ctx context.Context) (string, error) {
 		AppID: x.app.ID, Commit: x.dep.Commit, Stack: rendered, EnvVersion: x.envVersion,
 		Images: map[string]string{}, CreatedAt: x.Now(),
 	}
-	if x.supplies, err = x.suppliesOf(ctx, x.app, rendered, x.tree, x.env); err != nil {
+	if err := x.describe(ctx); err != nil {
 		return "", err
-	}
-	for _, line := range describe(x.app, x.rel.Stack, x.dep.Color, x.live) {
-		x.say("  %s", line)
-	}
-	for _, line := range rendered.Aside {
-		x.say("  aside: %s", line)
-	}
-	for _, note := range rendered.Notes {
-		x.say("  note: %s", note)
 	}
 	return fmt.Sprintf("%d service(s) on %s", len(rendered.Services), x.dep.Color), nil
 }
 
-// Render reads the app's compose files from the tree and converts them.
+// Render reads the app's compose files from the tree and converts them. Where
+// nothing but permissions is missing, it returns the stack with the refusal.
 func Render(ctx context.Context, app App, tree Tree, env map[string]string) (stack.Stack, error) {
 	in := stack.Input{App: app.Name, Overlay: app.Overlay, Env: env, Allowed: app.Allow, Read: tree.ReadFile, Find: find(ctx, tree)}
 	for _, path := range app.Compose {
@@ -67,9 +60,9 @@ func Render(ctx context.Context, app App, tree Tree, env map[string]string) (sta
 	for _, r := range app.Routes {
 		in.Routes = append(in.Routes, stack.Route{Host: r.Host, Path: r.Path, Service: r.Service, Port: r.Port})
 	}
-	out, err := stack.Load(ctx, in)
-	if err != nil {
-		return stack.Stack{}, err
+	out, refused := stack.Load(ctx, in)
+	if refusal := (*stack.Refusal)(nil); refused != nil && !(errors.As(refused, &refusal) && refusal.OnlyMissing()) {
+		return stack.Stack{}, refused
 	}
 	out.Redirects = redirectsOf(app, out.Redirects)
 	for _, r := range out.Redirects {
@@ -77,7 +70,7 @@ func Render(ctx context.Context, app App, tree Tree, env map[string]string) (sta
 			return stack.Stack{}, fmt.Errorf("x-swingbridge.preview: the host %s is one that the app redirects: the preview needs one of its own", r.Host)
 		}
 	}
-	return out, nil
+	return out, refused
 }
 
 // redirectsOf are the app's redirects and, of those in the files, the ones of
@@ -88,46 +81,6 @@ func redirectsOf(app App, files []stack.Redirect) []stack.Redirect {
 		if !slices.ContainsFunc(app.Redirects, func(own stack.Redirect) bool { return own.Host == r.Host }) {
 			out = append(out, r)
 		}
-	}
-	return out
-}
-
-// describe says in sentences what a deployment of the stack does.
-func describe(app App, s stack.Stack, color Color, live Deployment) []string {
-	sum := Summarize(app, s, color, live)
-	return slices.Concat(sum.Build, sum.Create, sum.Replace, sum.Keep)
-}
-
-// Summarize says what a deployment of the stack would do, before it does it.
-func Summarize(app App, s stack.Stack, color Color, live Deployment) PlanSummary {
-	var out PlanSummary
-	for _, svc := range s.Services {
-		if svc.Role == stack.Task && !svc.Once {
-			continue // no deployment starts it: it is said aside
-		}
-		if svc.Build != nil {
-			out.Build = append(out.Build, fmt.Sprintf("build %s from %s in %s", svc.Name, svc.Build.Dockerfile, svc.Build.Context))
-		}
-		name := svc.Name
-		if svc.Replicas > 1 {
-			name = fmt.Sprintf("%d replicas of %s", svc.Replicas, svc.Name)
-		}
-		out.Create = append(out.Create, fmt.Sprintf("start %s on %s, probe: %s", name, color, question(svc.Probe)))
-	}
-	hosts := map[string]bool{}
-	for _, r := range app.Routes {
-		hosts[r.Host+r.Path] = true
-	}
-	swing := fmt.Sprintf("swing %s to %s", strings.Join(slices.Sorted(maps.Keys(hosts)), ", "), color)
-	if live.ID != "" {
-		swing += fmt.Sprintf(", then drain and stop %s (%s)", live.Color, Short(live.Commit))
-	}
-	out.Replace = append(out.Replace, swing)
-	for _, r := range s.Redirects {
-		out.Replace = append(out.Replace, "send visitors of "+r.Host+" to "+r.To)
-	}
-	for _, v := range s.Volumes {
-		out.Keep = append(out.Keep, "leave volume "+v.Name+" alone")
 	}
 	return out
 }

@@ -404,6 +404,9 @@ type Folders interface {
 	// Place writes a file or folder of the commit and returns its path on the
 	// host. The same content has the same path; what is there is left as it is.
 	Place(ctx context.Context, appID string, tree Tree, path string) (string, error)
+	// Where is the path that Data or Place would return for the bind. Nothing is
+	// written.
+	Where(ctx context.Context, appID string, tree Tree, b stack.Bind) (string, error)
 	// HasPlaced reports whether what Place wrote is still there.
 	HasPlaced(ctx context.Context, appID, placed string) (bool, error)
 	// PrunePlaced removes what Place wrote for the app, but for the paths to keep.

@@ -32,11 +32,7 @@ func (r *Runner) suppliesOf(ctx context.Context, a App, s stack.Stack, tree Tree
 		if err != nil {
 			return nil, fmt.Errorf("service %s: %w", svc.Name, err)
 		}
-		if i := slices.IndexFunc(out, one.same); i >= 0 {
-			out[i].services = append(out[i].services, svc.Name)
-			continue
-		}
-		out = append(out, one)
+		out = join(out, one)
 	}
 	for i := range out {
 		var err error
@@ -50,6 +46,16 @@ func (r *Runner) suppliesOf(ctx context.Context, a App, s stack.Stack, tree Tree
 		}
 	}
 	return out, nil
+}
+
+// join adds a supply, or its services to the one that is the same.
+func join(all []supply, one supply) []supply {
+	i := slices.IndexFunc(all, one.same)
+	if i < 0 {
+		return append(all, one)
+	}
+	all[i].services = append(all[i].services, one.services...)
+	return all
 }
 
 // same reports whether both are one image.

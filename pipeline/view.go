@@ -26,9 +26,14 @@ type ServicePlace struct {
 // PlanSummary says what a deployment of a commit would do, in sentences.
 type PlanSummary struct {
 	Commit  string
-	Build   []string
-	Create  []string
-	Replace []string
-	Keep    []string
-	Missing []string // permissions and variables that are missing
+	Build   []string // images that are built
+	Pull    []string // images that are fetched from a registry
+	Release []string // what runs once, in the new image, before visitors see it
+	Create  []string // networks and containers that are made
+	Replace []string // what takes the place of something that runs
+	Blink   []string // what is away for a moment, and for how long
+	Keep    []string // what stays as it is
+	Aside   []string // services that are not deployed, and why
+	Notes   []string // what the files say to no effect
+	Missing []string // permissions and images that are missing: it would fail
 }

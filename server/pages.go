@@ -11,6 +11,7 @@ type Pages struct {
 	NewApp       http.HandlerFunc // GET /apps/new
 	AddApp       http.HandlerFunc // POST /apps
 	App          http.HandlerFunc // GET /apps/{app}
+	Plan         http.HandlerFunc // GET /apps/{app}/plan
 	AppSettings  http.HandlerFunc // GET /apps/{app}/settings
 	ChangeApp    http.HandlerFunc // POST /apps/{app}/settings
 	SetMode      http.HandlerFunc // POST /apps/{app}/mode

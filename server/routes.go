@@ -79,6 +79,7 @@ func (s *Server) Routes() []Route {
 		{get, "/apps/new", Admin, p.page(p.NewApp), false},
 		{post, "/apps", Admin, p.page(p.AddApp), false},
 		{get, "/apps/{app}", Viewer, p.page(p.App), false},
+		{get, "/apps/{app}/plan", Viewer, p.page(p.Plan), false},
 		{get, "/apps/{app}/settings", Admin, p.page(p.AppSettings), false},
 		{post, "/apps/{app}/settings", Admin, p.page(p.ChangeApp), false},
 		{post, "/apps/{app}/mode", Deployer, p.page(p.SetMode), false},

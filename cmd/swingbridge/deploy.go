@@ -160,7 +160,10 @@ func (p *program) plan() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan APP",
 		Short: "Say what a deployment would build, start, replace and leave alone",
-		Args:  cobra.ExactArgs(1),
+		Long: `Say what a deployment would build, pull, create, run once, replace and leave
+alone, what would be away for a moment, and what is missing. Nothing is changed;
+a deployment says the same in its log before it acts.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := p.remote()
 			if err != nil {
@@ -177,16 +180,24 @@ func (p *program) plan() *cobra.Command {
 	return c
 }
 
+// printPlan prints one group after the other, in the order in which things
+// happen.
 func (p *program) printPlan(plan api.Plan) {
 	fmt.Fprintf(p.out, "commit %s\n", plan.Commit)
-	for _, part := range []struct {
+	for _, group := range []struct {
 		name  string
 		lines []string
 	}{
-		{"build", plan.Build}, {"create", plan.Create}, {"replace", plan.Replace}, {"keep", plan.Keep}, {"missing", plan.Missing},
+		{"Missing, it would fail", plan.Missing},
+		{"Built", plan.Build}, {"Pulled", plan.Pull}, {"Created", plan.Create}, {"Run once", plan.Release}, {"Replaced", plan.Replace},
+		{"Away for a moment", plan.Blink}, {"Left alone", plan.Keep}, {"Not deployed", plan.Aside}, {"Notes", plan.Notes},
 	} {
-		for _, line := range part.lines {
-			fmt.Fprintf(p.out, "%-8s %s\n", part.name, line)
+		if len(group.lines) == 0 {
+			continue
+		}
+		fmt.Fprintf(p.out, "\n%s\n", group.name)
+		for _, line := range group.lines {
+			fmt.Fprintf(p.out, "  %s\n", line)
 		}
 	}
 }

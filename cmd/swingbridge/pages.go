@@ -28,7 +28,7 @@ func (p *plant) pages() (server.Pages, error) {
 		Apps: w.Apps, NewApp: w.NewApp, AddApp: w.AddApp, App: w.App, RedeployApp: w.RedeployApp, RollBackApp: w.RollBackApp,
 		Deployment: w.Deployment, Log: w.Log, Stream: w.Stream, Cancel: w.Cancel, RollBack: w.RollBack, Redeploy: w.Redeploy,
 		Resolve: w.Resolve, Deliveries: w.Deliveries, Replay: w.Replay, Audit: w.Audit, Doctor: w.Doctor, Settings: w.Settings,
-		AppSettings: w.AppSettings, ChangeApp: w.ChangeApp, SetMode: w.SetMode, SetEnv: w.SetEnv, UnsetEnv: w.UnsetEnv,
+		Plan: w.Plan, AppSettings: w.AppSettings, ChangeApp: w.ChangeApp, SetMode: w.SetMode, SetEnv: w.SetEnv, UnsetEnv: w.UnsetEnv,
 		CreateToken: w.CreateToken, RevokeToken: w.RevokeToken,
 		Login: w.Login, DoLogin: w.DoLogin, Logout: w.Logout, Setup: w.Setup, DoSetup: w.DoSetup,
 		Static: http.HandlerFunc(w.Static), NotFound: w.NotFound, NotPermitted: w.NotPermitted,

@@ -252,7 +252,7 @@ func (p *plant) openRunner(context.Context) error {
 	p.heads = &pipeline.HeadWatch{Source: p.source, Heads: p.store, Memory: p.store, Every: headsEvery, Logger: p.log}
 	p.commands = command.New(command.Options{
 		Apps: p.store, Deployments: p.store, Environments: p.store, Tokens: p.store, Auditor: p.store, Jobs: p.queue, Replayer: replayer{p.store},
-		Source: p.source, Engine: p.engine, Proxy: p.plane, Modes: p.plane,
+		Source: p.source, Planner: p.runner, Engine: p.engine, Proxy: p.plane, Modes: p.plane,
 		Masked: logs.Masked, NewToken: newToken,
 		RemoveThings: p.removeThings,
 		Added:        p.heads.Look, Now: time.Now, Logger: p.log,

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
 // What begins with these is not whole: it is written, or removed.
@@ -53,6 +54,22 @@ func (f *Folders) Place(ctx context.Context, appID string, tree pipeline.Tree, n
 		return "", fmt.Errorf("write %s of the commit: %w", name, err)
 	}
 	return f.at(appID, filesDir, key), nil
+}
+
+// Where implements pipeline.Folders.
+func (f *Folders) Where(ctx context.Context, appID string, tree pipeline.Tree, b stack.Bind) (string, error) {
+	switch {
+	case b.Data != "":
+		clean, err := cleanPath(b.Data)
+		return f.at(appID, dataDir, clean), err
+	case b.Repo != "":
+		key, err := keyOf(ctx, tree, b.Repo)
+		if err != nil {
+			return "", fmt.Errorf("look at %s in the commit: %w", b.Repo, err)
+		}
+		return f.at(appID, filesDir, key), nil
+	}
+	return b.Host, nil
 }
 
 // keyOf is the name under which the content is placed. Of a file the mode is

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
 // Folders is the host's disk, as far as binds name it.
@@ -39,11 +40,7 @@ func (f *Folders) Place(ctx context.Context, appID string, tree pipeline.Tree, p
 	if err := f.w.call(ctx, "folders.Place"); err != nil {
 		return "", err
 	}
-	at := ""
-	err := tree.Walk(ctx, path, func(e pipeline.TreeEntry) error {
-		at = "/files/" + appID + "/" + e.Hash
-		return fs.SkipAll
-	})
+	at, err := f.Where(ctx, appID, tree, stack.Bind{Repo: path})
 	if err != nil {
 		return "", err
 	}
@@ -51,6 +48,21 @@ func (f *Folders) Place(ctx context.Context, appID string, tree pipeline.Tree, p
 	defer f.w.mu.Unlock()
 	f.placed[at] = true
 	return at, nil
+}
+
+// Where implements pipeline.Folders.
+func (f *Folders) Where(ctx context.Context, appID string, tree pipeline.Tree, b stack.Bind) (at string, err error) {
+	switch {
+	case b.Data != "":
+		return "/data/" + appID + "/" + b.Data, nil
+	case b.Repo == "":
+		return b.Host, nil
+	}
+	err = tree.Walk(ctx, b.Repo, func(e pipeline.TreeEntry) error {
+		at = "/files/" + appID + "/" + e.Hash
+		return fs.SkipAll
+	})
+	return at, err
 }
 
 // HasPlaced implements pipeline.Folders.

@@ -94,8 +94,9 @@ func serviceJSON(s pipeline.ServiceStatus) Service {
 
 func planJSON(p pipeline.PlanSummary) Plan {
 	return Plan{
-		Commit: p.Commit, Build: filled(p.Build), Create: filled(p.Create), Replace: filled(p.Replace),
-		Keep: filled(p.Keep), Missing: filled(p.Missing),
+		Commit: p.Commit, Build: filled(p.Build), Pull: filled(p.Pull), Release: filled(p.Release),
+		Create: filled(p.Create), Replace: filled(p.Replace), Blink: filled(p.Blink), Keep: filled(p.Keep),
+		Aside: filled(p.Aside), Notes: filled(p.Notes), Missing: filled(p.Missing),
 	}
 }
 

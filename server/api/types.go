@@ -159,9 +159,14 @@ type Service struct {
 type Plan struct {
 	Commit  string   `json:"commit"`
 	Build   []string `json:"build"`
+	Pull    []string `json:"pull"`
+	Release []string `json:"release"`
 	Create  []string `json:"create"`
 	Replace []string `json:"replace"`
+	Blink   []string `json:"blink"`
 	Keep    []string `json:"keep"`
+	Aside   []string `json:"aside"`
+	Notes   []string `json:"notes"`
 	Missing []string `json:"missing"`
 }
 

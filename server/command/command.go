@@ -67,6 +67,11 @@ type Tokens interface {
 	RevokeToken(ctx context.Context, idOrName string) error
 }
 
+// Planner says what a deployment would do.
+type Planner interface {
+	Plan(ctx context.Context, a pipeline.App, tree pipeline.Tree) (pipeline.PlanSummary, error)
+}
+
 // Options is all that Commands needs; every field is required.
 type Options struct {
 	Apps         Apps
@@ -77,6 +82,7 @@ type Options struct {
 	Jobs         Jobs
 	Replayer     Replayer
 	Source       pipeline.Source
+	Planner      Planner
 	Engine       pipeline.Engine
 	Proxy        pipeline.Proxy
 	Modes        pipeline.Modes

@@ -44,32 +44,7 @@ func (c *Commands) Plan(ctx context.Context, app, commit string) (pipeline.PlanS
 	if err != nil {
 		return pipeline.PlanSummary{}, fmt.Errorf("fetch %s: %w", pipeline.Short(commit), err)
 	}
-	env, version, err := c.o.Environments.Env(ctx, a.ID)
-	if err != nil {
-		return pipeline.PlanSummary{}, fmt.Errorf("read environment: %w", err)
-	}
-	held, err := c.o.Environments.FilesAt(ctx, a.ID, version)
-	if err != nil {
-		return pipeline.PlanSummary{}, fmt.Errorf("read files: %w", err)
-	}
-	if tree, err = pipeline.WithHeld(ctx, tree, held); err != nil {
-		return pipeline.PlanSummary{Commit: commit}, err
-	}
-	rendered, err := pipeline.Render(ctx, a, tree, env)
-	if err != nil {
-		return pipeline.PlanSummary{Commit: commit}, fmt.Errorf("%w plan: %w", pipeline.ErrInvalid, err)
-	}
-	live, err := c.o.Deployments.LiveDeployment(ctx, a.ID)
-	if err != nil && !errors.Is(err, pipeline.ErrNotFound) {
-		return pipeline.PlanSummary{}, fmt.Errorf("read live deployment: %w", err)
-	}
-	color := pipeline.Blue
-	if live.ID != "" {
-		color = live.Color.Other()
-	}
-	sum := pipeline.Summarize(a, rendered, color, live)
-	sum.Commit = commit
-	return sum, nil
+	return c.o.Planner.Plan(ctx, a, tree)
 }
 
 func (c *Commands) containers(ctx context.Context, app string) (pipeline.App, []pipeline.Container, error) {

@@ -176,6 +176,13 @@ func (m *memory) Services(_ context.Context, app string) ([]pipeline.ServiceStat
 	return m.services[app], nil
 }
 
+func (m *memory) Plan(_ context.Context, app, commit string) (pipeline.PlanSummary, error) {
+	if app != "djangopackages" {
+		return pipeline.PlanSummary{}, fmt.Errorf("%w plan: compose.yml:3: service web: image: names nothing", pipeline.ErrInvalid)
+	}
+	return samplePlan(commit), nil
+}
+
 func (m *memory) ReadAt(id string, offset int64, limit int) ([]byte, error) {
 	text := m.logs[id]
 	return []byte(text[min(offset, int64(len(text))):min(offset+int64(limit), int64(len(text)))]), nil

@@ -70,6 +70,7 @@ type TokenCommands interface {
 type OtherCommands interface {
 	Replay(ctx context.Context, by pipeline.Actor, delivery string) (pipeline.Delivery, error)
 	Services(ctx context.Context, app string) ([]pipeline.ServiceStatus, error)
+	Plan(ctx context.Context, app, commit string) (pipeline.PlanSummary, error)
 }
 
 // Commands is everything that a button may cause.

@@ -219,3 +219,25 @@ func sampleSettings() []web.Setting {
 		{Name: "SWINGBRIDGE_PROXY", Meaning: "socket of a proxy process; not set: the proxy is in this process"},
 	}
 }
+
+// samplePlan is what the next deployment would do.
+func samplePlan(commit string) pipeline.PlanSummary {
+	if commit == "" {
+		commit = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+	}
+	return pipeline.PlanSummary{
+		Commit:  commit,
+		Build:   []string{"build django and django-q from compose/django/Dockerfile in ."},
+		Create:  []string{"start django on green (a route names it), probe: GET /health/", "create worker django-q on green (it runs the image of django), and start it after the cutover"},
+		Release: []string{"run the release command in the new image of django, for 10m at most, once for this release"},
+		Replace: []string{
+			"replace postgres: its environment (POSTGRES_HOST_AUTH_METHOD) changes",
+			"hand worker django-q over after the cutover: the old one stops last, within 10s",
+			"swing djangopackages.org to green, then drain and stop blue (8c5d3f1)",
+		},
+		Blink:   []string{"postgres is away from its stop, which may take 30s, until the new one is up; requests are held meanwhile, each for 1m at most"},
+		Keep:    []string{"use the image redis:5.0 of redis that is there already", "leave redis alone: nothing of it changes (it runs a ready image)", "leave volume postgres_data alone"},
+		Aside:   []string{"caddy publishes port 80 of the host: Swingbridge's own proxy stands there, so it is not started"},
+		Missing: []string{"the permission bind:/var/log/django: swingbridge app allow djangopackages bind:/var/log/django"},
+	}
+}

@@ -59,7 +59,7 @@ func routes(p *web.Web) http.Handler {
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]http.HandlerFunc{
 		"GET /{$}": p.Apps, "GET /apps/new": p.NewApp, "POST /apps": p.AddApp, "GET /apps/{app}": p.App,
-		"GET /apps/{app}/settings": p.AppSettings, "POST /apps/{app}/settings": p.ChangeApp, "POST /apps/{app}/mode": p.SetMode,
+		"GET /apps/{app}/plan": p.Plan, "GET /apps/{app}/settings": p.AppSettings, "POST /apps/{app}/settings": p.ChangeApp, "POST /apps/{app}/mode": p.SetMode,
 		"POST /apps/{app}/env": p.SetEnv, "POST /apps/{app}/env/{name}/unset": p.UnsetEnv,
 		"POST /settings/tokens": p.CreateToken, "POST /settings/tokens/{token}/revoke": p.RevokeToken,
 		"POST /apps/{app}/redeploy": p.RedeployApp, "POST /apps/{app}/rollback": p.RollBackApp,
