@@ -156,6 +156,7 @@ func sampleLog(now time.Time, d *pipeline.Deployment) string {
 	step("probe", 3400*time.Millisecond, "2 of 2 services answered", "  GET /health/ → \x1b[33mconnection refused\x1b[0m", "  GET /health/ → \x1b[32m200\x1b[0m in 41 ms", "  GET /health/ → \x1b[1;32m200\x1b[0m in 12 ms")
 	step("cut over", 250*time.Millisecond, "visitors moved to green in 21µs (durable in 1.3ms, table version 212), proved through the public listener")
 	step("guard", 0, "")
+	step("hand over", 0, "")
 	step("drain", 0, "", "drain: 3 requests open on blue")
 	return log.String()
 }

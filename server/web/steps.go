@@ -92,7 +92,7 @@ func fill(s pipeline.StepRecord, c pipeline.Color) string {
 		return "rest"
 	}
 	switch s.Name {
-	case "start", "probe", "cut over", "guard":
+	case "start", "probe", "hand over early", "cut over", "guard", "hand over":
 		return string(c)
 	case "drain", "stop old":
 		return string(c.Other())
