@@ -22,9 +22,7 @@ func changesOf(was, now ContainerOrder) []string {
 		case "env":
 			out = append(out, "environment ("+list(different(valuesOf(was.Service), valuesOf(now.Service)))+")")
 		case "settings", "rights", "limits":
-			for _, inner := range different(inside(old[key]), inside(next[key])) {
-				out = append(out, inner)
-			}
+			out = append(out, different(inside(old[key]), inside(next[key]))...)
 		default:
 			out = append(out, wordOf(key))
 		}

@@ -37,27 +37,6 @@ func (d *drifts) note(log *slog.Logger, a App, found map[string][]string) {
 	}
 }
 
-// Drift is how the app's containers differ from what they were made of because
-// somebody changed them by hand, as of the last look: sentences by container ID.
-func (r *Runner) Drift(appID string) map[string][]string {
-	r.drifts.mu.Lock()
-	defer r.drifts.mu.Unlock()
-	return r.drifts.of[appID] // replaced as a whole, never changed
-}
-
-// Drifts counts such differences, of all apps.
-func (r *Runner) Drifts() int {
-	r.drifts.mu.Lock()
-	defer r.drifts.mu.Unlock()
-	n := 0
-	for _, app := range r.drifts.of {
-		for _, sentences := range app {
-			n += len(sentences)
-		}
-	}
-	return n
-}
-
 // drift compares what runs of the live release with what it was made of, as far
 // as it can be changed while it runs.
 func (s settled) drift(there []Container) map[string][]string {

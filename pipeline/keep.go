@@ -16,7 +16,7 @@ import (
 // live.
 func (x *run) keep(ctx context.Context) (string, error) {
 	services := keptServices(x.rel.Stack)
-	done, err := x.turn(ctx, x.app.ID)
+	done, err := x.Turn(ctx, x.app.ID)
 	if err != nil {
 		return "", err
 	}

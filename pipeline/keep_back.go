@@ -16,7 +16,7 @@ func (x *run) keepBack(ctx context.Context) error {
 	if x.rel.ID == "" || len(services) == 0 {
 		return nil
 	}
-	done, err := x.turn(ctx, x.app.ID)
+	done, err := x.Turn(ctx, x.app.ID)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (x *run) retireKept(ctx context.Context) (int, error) {
 	if x.dep.Trigger == Rollback {
 		return 0, nil
 	}
-	done, err := x.turn(ctx, x.app.ID)
+	done, err := x.Turn(ctx, x.app.ID)
 	if err != nil {
 		return 0, err
 	}

@@ -115,7 +115,7 @@ func TestPlan_ChangesNothing(t *testing.T) {
 		for _, call := range w.Calls()[from:] {
 			switch call {
 			case "engine.List", "engine.Subnets", "engine.Built", "engine.Pulled", "forge.Fetch",
-				"ledger.Env", "ledger.LiveDeployment", "ledger.Release", "ledger.CommandDone":
+				"ledger.Env", "ledger.FilesAt", "ledger.LiveDeployment", "ledger.Release", "ledger.CommandDone":
 			default:
 				t.Errorf("it calls %s", call)
 			}

@@ -58,7 +58,7 @@ func (r *Runner) mend(ctx context.Context, a App, there []Container, active []De
 	if err != nil || len(todo) == 0 {
 		return err
 	}
-	done, err := r.turn(ctx, a.ID)
+	done, err := r.Turn(ctx, a.ID)
 	if err != nil {
 		return err
 	}

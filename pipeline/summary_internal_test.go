@@ -13,6 +13,7 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
+//nolint:gochecknoglobals // a flag of go test
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // outlookOf is the outlook of a sample's stack, as package stack loads it, for

@@ -13,8 +13,9 @@ type turns struct {
 	of map[string]chan struct{} // by app ID; full while somebody has the turn
 }
 
-// turn waits for the app's turn, or until ctx ends. done gives it back.
-func (r *Runner) turn(ctx context.Context, appID string) (done func(), err error) {
+// Turn waits for the app's turn, or until ctx ends. done gives it back. Who has it
+// is the only one to start and stop what there must be one of.
+func (r *Runner) Turn(ctx context.Context, appID string) (done func(), err error) {
 	r.turns.mu.Lock()
 	if r.turns.of == nil {
 		r.turns.of = map[string]chan struct{}{}

@@ -254,8 +254,8 @@ func (p *plant) openRunner(context.Context) error {
 		Apps: p.store, Deployments: p.store, Environments: p.store, Tokens: p.store, Auditor: p.store, Jobs: p.queue, Replayer: replayer{p.store},
 		Source: p.source, Planner: p.runner, Engine: p.engine, Proxy: p.plane, Modes: p.plane,
 		Masked: logs.Masked, NewToken: newToken,
-		RemoveThings: p.removeThings,
-		Added:        p.heads.Look, Now: time.Now, Logger: p.log,
+		Turn: p.runner.Turn, RemoveThings: p.removeThings,
+		Added: p.heads.Look, Now: time.Now, Logger: p.log,
 	})
 	return nil
 }

@@ -26,6 +26,7 @@ func TestEnsure_SameOrderGivesTheSameContainer(t *testing.T) {
 	w := setup(t)
 	w.networks()
 	o := w.order("d1", 10)
+	o.Owner.Role = stack.Web
 	o.Service.Mounts = []stack.Mount{{Volume: "data", Target: "/data"}}
 	o.Volumes = []stack.Volume{{Name: "data", Labels: map[string]string{"a": "b"}}}
 	first := w.ensure(o)

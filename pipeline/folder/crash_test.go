@@ -32,7 +32,7 @@ func (h hanging) Walk(_ context.Context, _ string, f func(pipeline.TreeEntry) er
 			return io.NopCloser(strings.NewReader(e.content)), nil
 		}
 		if err := f(out); err != nil {
-			return nil // told to end
+			return err
 		}
 	}
 	return nil

@@ -188,7 +188,7 @@ func (s *service) buildSecrets(out *Build) {
 		if id == "" {
 			id = ref.Source
 		}
-		complaint := ""
+		var complaint string
 		switch {
 		case strings.ContainsAny(id, "/ ,"):
 			complaint = "the target of a build secret is the id under which the Dockerfile mounts it"

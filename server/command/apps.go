@@ -84,6 +84,13 @@ func (c *Commands) RemoveApp(ctx context.Context, by pipeline.Actor, name string
 	if err := c.drained(ctx, a); err != nil {
 		return err
 	}
+	// Until the app is off the list it is live, and reconciling would make again
+	// what is removed here.
+	done, err := c.o.Turn(ctx, a.ID)
+	if err != nil {
+		return fmt.Errorf("wait for who is busy with %s: %w", name, err)
+	}
+	defer done()
 	if err := c.o.RemoveThings(ctx, a); err != nil {
 		return fmt.Errorf("remove what %s runs: %w", name, err)
 	}

@@ -90,6 +90,9 @@ type Options struct {
 	Masked func(from io.ReadCloser, secrets []string) io.ReadCloser
 	// NewToken makes an API token of 256 random bits, and its SHA-256.
 	NewToken func() (plain string, hash []byte)
+	// Turn waits until nobody else starts and stops containers of the app; done
+	// lets the next one.
+	Turn func(ctx context.Context, appID string) (done func(), err error)
 	// RemoveThings takes an app's containers, networks and images away.
 	RemoveThings func(ctx context.Context, a pipeline.App) error
 	// Added is told of a new or changed app, so that its branch head is read.
