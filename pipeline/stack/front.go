@@ -198,7 +198,7 @@ func (r *frontReport) redirect(hosts []string, d directive) bool {
 	}
 	status, ok := redirectStatus(words[1:])
 	for _, from := range hosts {
-		ok = ok && hostName(from) == "" && !r.routedHost(from)
+		ok = ok && hostName(from) == "" && !r.routedHost(from) && belongs(from, strings.ToLower(host))
 	}
 	if !ok || len(hosts) == 0 {
 		return false
@@ -211,6 +211,13 @@ func (r *frontReport) redirect(hosts []string, d directive) bool {
 	}
 	r.tell(d.line, "redir: taken over, visitors of %s are sent to %s", strings.Join(hosts, ", "), strings.ToLower(host))
 	return true
+}
+
+// belongs reports whether a host belongs to whoever has the other one: it is below
+// it, or it is the same without www. All else is an operator's to give: a commit
+// must not claim another app's host.
+func belongs(host, other string) bool {
+	return strings.HasSuffix(host, "."+other) || other == "www."+host
 }
 
 // redirectStatus is what Caddy answers with the words after the target.

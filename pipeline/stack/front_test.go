@@ -37,6 +37,7 @@ func TestFront_RedirectsToTheAppsHostsAreTakenOver(t *testing.T) {
 		"without the path":   {"www.example.org {\n redir https://example.org\n}", nil},
 		"a page":             {"www.example.org {\n redir https://example.org{uri} html\n}", nil},
 		"a host with routes": {"http://example.org {\n redir https://example.org{uri}\n}", nil},
+		"a stranger's host":  {"shop.example.com {\n redir https://example.org{uri}\n}", nil},
 		"any host":           {":80 {\n redir https://example.org{uri}\n}", nil},
 		"hosts of a pattern": {"*.example.org {\n redir https://example.org{uri}\n}", nil},
 		"no Caddyfile":       {"www.example.org {\n redir https://example.org{uri}\n", nil},
