@@ -31,8 +31,8 @@ func (h hanging) Walk(_ context.Context, _ string, f func(pipeline.TreeEntry) er
 			}
 			return io.NopCloser(strings.NewReader(e.content)), nil
 		}
-		if err := f(out); err != nil {
-			return err
+		if f(out) != nil {
+			break // told to end
 		}
 	}
 	return nil
