@@ -26,7 +26,7 @@ demo: need build ## the main job on this machine: a good push, a broken push, tr
 test: need build lint ## everything: vet, lint, all tests with the race detector
 	go mod tidy -diff
 	go vet ./...
-	go test -race -count=1 -timeout 25m ./...
+	go test -race -count=1 -timeout 45m ./...
 
 .PHONY: race
 race: ## unit tests of the core, repeated, with the race detector
@@ -34,7 +34,7 @@ race: ## unit tests of the core, repeated, with the race detector
 
 .PHONY: e2e
 e2e: need build ## the end-to-end tests alone
-	go test -race -count=1 -timeout 25m -v ./cmd/...
+	go test -race -count=1 -timeout 45m -v ./cmd/...
 
 .PHONY: golden
 golden: ## write the golden files anew; read the diff before you commit it

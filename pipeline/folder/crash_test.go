@@ -3,8 +3,10 @@ package folder_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,8 +33,10 @@ func (h hanging) Walk(_ context.Context, _ string, f func(pipeline.TreeEntry) er
 			}
 			return io.NopCloser(strings.NewReader(e.content)), nil
 		}
-		if f(out) != nil {
-			break // told to end
+		if err := f(out); errors.Is(err, fs.SkipAll) {
+			return nil
+		} else if err != nil {
+			return err
 		}
 	}
 	return nil
