@@ -141,8 +141,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	var pulse, handlers sync.WaitGroup
 	pulse.Go(func() { q.keepLeases(beating) })
 	for ctx.Err() == nil {
-		q.fill(lasting, &handlers)
-		q.rest(ctx)
+		q.rest(ctx, q.fill(lasting, &handlers))
 	}
 	q.cancelAll(ErrShutdown)
 	handlers.Wait()
@@ -151,13 +150,15 @@ func (q *Queue) Run(ctx context.Context) error {
 	return nil
 }
 
-// fill starts jobs while there are jobs and free slots.
-func (q *Queue) fill(ctx context.Context, handlers *sync.WaitGroup) {
+// fill starts jobs while there are jobs and free slots. It returns a time before
+// its last look: a job that became due after it may not have been seen.
+func (q *Queue) fill(ctx context.Context, handlers *sync.WaitGroup) (looked time.Time) {
 	for {
+		looked = q.Now()
 		select {
 		case q.slots <- struct{}{}:
 		default:
-			return
+			return looked
 		}
 		jobCtx, r, err := q.claim(ctx)
 		if err != nil {
@@ -165,7 +166,7 @@ func (q *Queue) fill(ctx context.Context, handlers *sync.WaitGroup) {
 		}
 		if r == nil {
 			<-q.slots
-			return
+			return looked
 		}
 		handlers.Go(func() {
 			q.work(ctx, jobCtx, r)
@@ -176,8 +177,8 @@ func (q *Queue) fill(ctx context.Context, handlers *sync.WaitGroup) {
 }
 
 // rest waits for a wake-up, the next job's time or the poll.
-func (q *Queue) rest(ctx context.Context) {
-	timer := time.NewTimer(q.untilNext(ctx))
+func (q *Queue) rest(ctx context.Context, looked time.Time) {
+	timer := time.NewTimer(q.untilNext(ctx, looked))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -186,11 +187,12 @@ func (q *Queue) rest(ctx context.Context) {
 	}
 }
 
-func (q *Queue) untilNext(ctx context.Context) time.Duration {
-	now := q.Now()
+// untilNext asks for what became due after the last look, not after now: a job
+// whose time came in between would else wait for the poll.
+func (q *Queue) untilNext(ctx context.Context, looked time.Time) time.Duration {
 	var next sql.NullInt64
 	err := q.read.QueryRowContext(ctx,
-		`select min(run_at) from jobs where state = 'queued' and run_at > $1`, now.UnixMicro()).Scan(&next)
+		`select min(run_at) from jobs where state = 'queued' and run_at > $1`, looked.UnixMicro()).Scan(&next)
 	if err != nil {
 		if ctx.Err() == nil {
 			q.Logger.ErrorContext(ctx, "look for the next job", "error", err)
@@ -200,7 +202,7 @@ func (q *Queue) untilNext(ctx context.Context) time.Duration {
 	if !next.Valid {
 		return q.Poll
 	}
-	return min(q.Poll, time.UnixMicro(next.Int64).Sub(now))
+	return min(q.Poll, time.UnixMicro(next.Int64).Sub(q.Now()))
 }
 
 func (q *Queue) cancelAll(cause error) {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -98,6 +100,28 @@ func future(t *testing.T, w *world) {
 	w.insert(t, queue.Job{UniqueKey: "later", RunAt: at})
 	if got := await(t, seen, "the future job"); got.Before(at.Truncate(time.Microsecond)) {
 		t.Errorf("ran %s too early", at.Sub(got))
+	}
+}
+
+// dueWhileItLooks lets time pass between any two looks at the clock: a job that
+// becomes due between the claim and the question for the next one must not wait
+// for the poll.
+func dueWhileItLooks(t *testing.T, w *world) {
+	const step = 10 * time.Second
+	var looks atomic.Int64
+	began := time.Now()
+	at := func(look int64) time.Time { return began.Add(time.Duration(look) * step) }
+	seen := make(chan queue.Job, 10)
+	w.start(t, func(_ context.Context, j queue.Job) error { seen <- j; return nil }, func(o *queue.Options) {
+		o.Now = func() time.Time { return at(looks.Add(1)) }
+		o.Poll, o.Lease = patience, 1000*time.Hour
+	})
+	for after := range int64(6) {
+		key := fmt.Sprint("due after ", after, " more looks")
+		w.insert(t, queue.Job{UniqueKey: key, RunAt: at(looks.Load() + after).Add(step / 2)})
+		if j := await(t, seen, key); j.UniqueKey != key {
+			t.Errorf("ran %s, want %s", j.UniqueKey, key)
+		}
 	}
 }
 

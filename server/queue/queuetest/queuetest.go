@@ -32,6 +32,7 @@ func Run(t *testing.T, open Open) {
 		"OtherSerialKeysRunBesideEachOther":         parallel,
 		"TheOldestDueJobIsFirst":                    order,
 		"AFutureJobRunsAtItsTime":                   future,
+		"AJobDueWhileItLooksIsSeen":                 dueWhileItLooks,
 		"AgainRunsLater":                            again,
 		"AFailedJobKeepsItsText":                    failure,
 		"APanicFailsTheJobAndNothingElse":           panics,
