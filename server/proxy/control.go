@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/swingbridge/swingbridge/pipeline"
@@ -53,6 +54,9 @@ func (p *Proxy) ServeControl(ctx context.Context, socket string) error {
 	case <-ctx.Done():
 		return nil
 	}
+	if err := CheckSocket(socket); err != nil {
+		return err
+	}
 	l, err := listenUnix(socket)
 	if err != nil {
 		return fmt.Errorf("listen on the control socket: %w", err)
@@ -77,6 +81,26 @@ func (p *Proxy) ServeControl(ctx context.Context, socket string) error {
 		err = errors.Join(err, os.Remove(socket))
 	}
 	return err
+}
+
+// maxFolder is the longest folder that a control socket can be in, in bytes: the
+// system bounds the address of a socket, the zero at its end included (sun_path,
+// unix(7)), and the socket is made under the name /.sNNNNNNNNNN/s there.
+const maxFolder = len(syscall.RawSockaddrUnix{}.Path) - 1 - len("/.s4294967295/s")
+
+// CheckSocket says whether a control socket can have that path: the system's own
+// words for one that is too long are "invalid argument", and they come late.
+func CheckSocket(socket string) error {
+	folder, limit := filepath.Dir(socket), len(syscall.RawSockaddrUnix{}.Path)
+	switch {
+	case len(folder) > maxFolder:
+		return fmt.Errorf("the control socket %s: its folder's path has %d bytes, and at most %d are possible, for the system takes %d for a socket's address (unix(7))",
+			socket, len(folder), maxFolder, limit)
+	case len(socket) >= limit:
+		return fmt.Errorf("the control socket %s: its path has %d bytes, and at most %d are possible, for the system takes %d for a socket's address (unix(7))",
+			socket, len(socket), limit-1, limit)
+	}
+	return nil
 }
 
 // listenUnix makes the socket in a folder that nobody else can enter and moves

@@ -50,6 +50,13 @@ func main() {
 		time.Sleep(time.Minute)
 	case "healthy":
 		return
+	case "leave":
+		if err := os.WriteFile(os.Args[2], nil, 0o644); err != nil {
+			panic(err)
+		}
+	case "look":
+		_, err := os.Stat(os.Args[2])
+		fmt.Println("there:", err == nil)
 	case "args":
 		fmt.Println(os.Args[2:])
 	}
