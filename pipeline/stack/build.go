@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/compose-spec/compose-go/v2/types"
 )
@@ -176,6 +177,8 @@ func (s *service) place(b *Build) {
 		b.Inline = string(content)
 		if b.Inline == "" {
 			s.add("%s is empty", dockerfile, s.l.mask(file))
+		} else if !utf8.Valid(content) {
+			s.add("%s %s", dockerfile, s.l.mask(file), notUTF8)
 		}
 	}
 }

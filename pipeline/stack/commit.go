@@ -13,8 +13,17 @@ func remote(text string) bool {
 	return strings.Contains(text, "://") || strings.HasPrefix(text, "git@") || strings.HasPrefix(text, "github.com/")
 }
 
+// openFrom opens a file that is named relative to a folder.
+func (l *loading) openFrom(at place, key, dir, name string) (*source, bool) {
+	if path.IsAbs(name) || remote(name) {
+		l.found.block(at, key, "must be a file of the repository")
+		return nil, false
+	}
+	return l.open(at, key, path.Join(dir, name))
+}
+
 // open reads and parses another file of the commit, once.
-func (l *loading) open(at place, service, key, file string) (*source, bool) {
+func (l *loading) open(at place, key, file string) (*source, bool) {
 	if s, ok := l.opened[file]; ok {
 		return s, s != nil
 	}
@@ -22,10 +31,10 @@ func (l *loading) open(at place, service, key, file string) (*source, bool) {
 	content, err := l.read(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		l.found.block(at, service, key, "the commit has no file %s", file)
+		l.found.block(at, key, "the commit has no file %s", file)
 		return nil, false
 	case err != nil:
-		l.found.block(at, service, key, "%s cannot be read: %v", file, err)
+		l.found.block(at, key, "%s cannot be read: %v", file, err)
 		return nil, false
 	}
 	l.found.files = append(l.found.files, file)

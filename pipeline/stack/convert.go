@@ -119,16 +119,14 @@ func (s *service) convert() Service {
 		Expose:     s.expose(),
 	}
 	if f.StopGracePeriod != nil {
-		out.StopGrace = time.Duration(*f.StopGracePeriod)
-	}
-	if f.Logging != nil {
-		out.Log = &Log{Driver: f.Logging.Driver, Options: some(f.Logging.Options)}
+		out.StopGrace = max(time.Duration(*f.StopGracePeriod), time.Second) // zero would stand for the default
 	}
 	if !s.said {
 		out.Why = s.why
 	}
 	s.image(&out)
 	out.Env = s.env()
+	out.Log = s.logging()
 	out.Mounts, out.Tmpfs = s.mounts()
 	out.Rights = s.rights()
 	if m, ok := s.socket(out.Mounts); ok {

@@ -35,7 +35,7 @@ func (l *loading) parse(path string, content []byte) (s *source, ok bool) {
 	defer func() {
 		// The parser is fed by strangers; a panic in it must not end the server.
 		if r := recover(); r != nil {
-			l.found.block(place{path, 0}, "", "", "not readable as YAML")
+			l.found.block(place{path, 0}, "", "not readable as YAML")
 			ok = false
 		}
 	}()
@@ -48,7 +48,7 @@ func (l *loading) parse(path string, content []byte) (s *source, ok bool) {
 		}
 		if err != nil {
 			line, message := yamlError(err)
-			l.found.block(place{path, line}, "", "", "not readable as YAML: %s", message)
+			l.found.block(place{path, line}, "", "not readable as YAML: %s", message)
 			return s, false
 		}
 		if !l.accept(s, &doc) {
@@ -67,7 +67,7 @@ func (l *loading) accept(s *source, doc *yaml.Node) bool {
 		return true
 	}
 	if root.Kind != yaml.MappingNode {
-		l.found.block(place{s.path, root.Line}, "", "", "the top level must be a mapping with services")
+		l.found.block(place{s.path, root.Line}, "", "the top level must be a mapping with services")
 		return false
 	}
 	v := vetting{found: l.found, file: s.path, open: map[*yaml.Node]bool{}}
@@ -104,13 +104,13 @@ func (v *vetting) visit(n *yaml.Node, depth int) bool {
 	at := place{v.file, n.Line}
 	switch {
 	case v.open[n]:
-		v.found.block(at, "", "", "an alias contains itself")
+		v.found.block(at, "", "an alias contains itself")
 		return false
 	case v.nodes > maxNodes:
-		v.found.block(place{v.file, 0}, "", "", "more than %d values with its aliases filled in: too large", maxNodes)
+		v.found.block(place{v.file, 0}, "", "more than %d values with its aliases filled in: too large", maxNodes)
 		return false
 	case depth > maxDepth:
-		v.found.block(at, "", "", "nested deeper than %d levels", maxDepth)
+		v.found.block(at, "", "nested deeper than %d levels", maxDepth)
 		return false
 	}
 	v.open[n] = true
@@ -131,11 +131,11 @@ func (v *vetting) unique(n *yaml.Node) bool {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := deref(n.Content[i])
 		if key.Kind != yaml.ScalarNode {
-			v.found.block(place{v.file, key.Line}, "", "", "a key must be a plain word")
+			v.found.block(place{v.file, key.Line}, "", "a key must be a plain word")
 			return false
 		}
 		if line, twice := lines[key.Value]; twice {
-			v.found.block(place{v.file, key.Line}, "", key.Value, "the key is there already in line %d", line)
+			v.found.block(place{v.file, key.Line}, key.Value, "the key is there already in line %d", line)
 			return false
 		}
 		lines[key.Value] = key.Line
@@ -219,14 +219,18 @@ func drop(n *yaml.Node, key string) bool {
 	return false
 }
 
-// spellNulls writes out every null: the encoder turns an absent value in a flow
-// mapping into an empty text.
-func spellNulls(n *yaml.Node) {
+// spell has the encoder write what was read. It turns an absent value in a flow
+// mapping into an empty text, so every null is written out; and it adds lines to
+// a folded text with deeper lines in it, so blocks of text are quoted.
+func spell(n *yaml.Node) {
 	if isNull(n) {
 		n.Value = "null"
 	}
+	if block := yaml.FoldedStyle | yaml.LiteralStyle; n.Style&block != 0 {
+		n.Style = n.Style&^block | yaml.DoubleQuotedStyle
+	}
 	for _, child := range n.Content {
-		spellNulls(child)
+		spell(child)
 	}
 }
 
@@ -257,7 +261,7 @@ func (s *source) encode() ([]byte, error) {
 	var out bytes.Buffer
 	enc := yaml.NewEncoder(&out)
 	for _, doc := range s.docs {
-		spellNulls(doc)
+		spell(doc)
 		if err := enc.Encode(doc); err != nil {
 			return nil, fmt.Errorf("write %s: %w", s.path, err)
 		}

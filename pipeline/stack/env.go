@@ -8,9 +8,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
 )
+
+// notUTF8 is why a text of the repository cannot be kept with a release.
+const notUTF8 = "is not in UTF-8: save it in that encoding"
 
 // env is the environment of a service, see Load for what wins.
 func (s *service) env() map[string]string {
@@ -29,7 +33,7 @@ func (s *service) env() map[string]string {
 		if value == nil {
 			filled, ok := s.l.vars.lookup(name)
 			if !ok {
-				s.l.found.note(s.view.at("environment", name), s.name, "environment."+name, "has no value here nor in the app's environment: it is not set")
+				s.l.found.note(s.view.at("environment", name), s.name, "environment."+name, "has no value here nor in the app's environment: it is left to the image")
 				delete(out, name)
 				continue
 			}
@@ -83,6 +87,10 @@ func (l *loading) parseEnvFile(at place, service, key string, content []byte) (o
 			out = nil
 		}
 	}()
+	if !utf8.Valid(content) {
+		l.found.add(at, service, key, "the file %s", notUTF8)
+		return nil
+	}
 	values, err := dotenv.UnmarshalBytesWithLookup(content, l.vars.lookup)
 	if err == nil {
 		return values

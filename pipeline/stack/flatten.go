@@ -55,7 +55,7 @@ func extendsFile(doc *yaml.Node) bool {
 func (l *loading) include(doc, list *yaml.Node, dir string, chain []string) {
 	at := place{l.fileOf(list, chain[len(chain)-1]), list.Line}
 	if list.Kind != yaml.SequenceNode {
-		l.found.block(at, "", "include", "write it as a list of files")
+		l.found.block(at, "include", "write it as a list of files")
 		return
 	}
 	for _, entry := range list.Content {
@@ -69,7 +69,7 @@ func (l *loading) include(doc, list *yaml.Node, dir string, chain []string) {
 					one = one.Content[0]
 				}
 				if p.key.Value != "path" || one.Kind != yaml.ScalarNode {
-					l.found.block(place{at.file, p.key.Line}, "", "include."+p.key.Value, "only the path of one file is handled here: name further files in the app's compose files")
+					l.found.block(place{at.file, p.key.Line}, "include."+p.key.Value, "only the path of one file is handled here: name further files in the app's compose files")
 					continue
 				}
 				name = one.Value
@@ -83,12 +83,12 @@ func (l *loading) include(doc, list *yaml.Node, dir string, chain []string) {
 
 func (l *loading) includeFile(doc *yaml.Node, at place, dir, name string, chain []string) {
 	name, _, _ = l.vars.expand(name)
-	s, ok := l.open(at, "", "include", path.Join(dir, name))
+	s, ok := l.openFrom(at, "include", dir, name)
 	if !ok {
 		return
 	}
 	if slices.Contains(chain, s.path) || len(chain) > 20 {
-		l.found.block(at, "", "include", "%s includes itself", s.path)
+		l.found.block(at, "include", "%s includes itself", s.path)
 		return
 	}
 	if l.adopted[s.path] {
@@ -123,7 +123,7 @@ func (l *loading) adopt(doc *yaml.Node, section string, from *yaml.Node, dir str
 	for _, p := range pairs(from) {
 		at := place{l.fileOf(p.key, ""), p.key.Line}
 		if _, twice := lookup(to.value, p.key.Value); twice {
-			l.found.block(at, "", section+"."+p.key.Value, "the including file has one of this name: name the file in the app's compose files to merge them")
+			l.found.block(at, section+"."+p.key.Value, "the including file has one of this name: name the file in the app's compose files to merge them")
 			continue
 		}
 		switch section {
@@ -158,7 +158,7 @@ func (l *loading) extend(doc *yaml.Node) {
 		}
 		at := place{l.fileOf(ext.key, ""), ext.key.Line}
 		name, _, _ := l.vars.expand(file.value.Value)
-		if into, ok := l.inject(services.value, at, path.Join(l.dir, name), base.value.Value, copies); ok {
+		if into, ok := l.inject(services.value, at, l.dir, name, base.value.Value, copies); ok {
 			set(svc.value, "extends", scalar(into, ext.key.Line))
 		} else {
 			drop(svc.value, "extends")
@@ -168,12 +168,16 @@ func (l *loading) extend(doc *yaml.Node) {
 
 // inject copies a service of a file, and what it extends in turn, into services
 // and answers the copy's name.
-func (l *loading) inject(services *yaml.Node, at place, file, name string, copies map[string]string) (string, bool) {
-	id := file + "\x00" + name
+func (l *loading) inject(services *yaml.Node, at place, dir, file, name string, copies map[string]string) (string, bool) {
+	id := path.Join(dir, file) + "\x00" + name
+	if l.extending[id] {
+		l.found.block(at, "extends", "%s of %s extends itself", name, path.Join(dir, file))
+		return "", false
+	}
 	if into, ok := copies[id]; ok {
 		return into, true
 	}
-	s, ok := l.open(at, "", "extends", file)
+	s, ok := l.openFrom(at, "extends", dir, file)
 	if !ok {
 		return "", false
 	}
@@ -189,12 +193,14 @@ func (l *loading) inject(services *yaml.Node, at place, file, name string, copie
 		into := fmt.Sprintf("extended-%d-%s", len(l.injected), name)
 		copies[id], l.injected[into] = into, true
 		c := l.copyOf(svc.value, s.path)
+		l.extending[id] = true
 		l.injectBase(services, c, s.path, copies)
+		delete(l.extending, id)
 		l.rebase(c, path.Dir(s.path))
 		set(services, into, c)
 		return into, true
 	}
-	l.found.block(at, "", "extends", "%s has no service %s", s.path, name)
+	l.found.block(at, "extends", "%s has no service %s", s.path, name)
 	return "", false
 }
 
@@ -204,16 +210,15 @@ func (l *loading) injectBase(services, c *yaml.Node, file string, copies map[str
 	if !ok {
 		return
 	}
-	name, from := ext.value.Value, file
+	name, from := ext.value.Value, path.Base(file)
 	if f, ok := lookup(ext.value, "file"); ok {
-		text, _, _ := l.vars.expand(f.value.Value)
-		from = path.Join(path.Dir(file), text)
+		from, _, _ = l.vars.expand(f.value.Value)
 	}
 	if b, ok := lookup(ext.value, "service"); ok {
 		name = b.value.Value
 	}
 	drop(c, "extends")
-	if base, ok := l.inject(services, place{file, ext.key.Line}, from, name, copies); ok {
+	if base, ok := l.inject(services, place{file, ext.key.Line}, path.Dir(file), from, name, copies); ok {
 		set(c, "extends", scalar(base, ext.key.Line))
 	}
 }
@@ -227,7 +232,7 @@ func (l *loading) copyOf(n *yaml.Node, file string) *yaml.Node {
 	n = deref(n)
 	file = l.fileOf(n, file)
 	if l.copied++; l.copied > 10*maxNodes {
-		l.found.block(place{file, 0}, "", "", "what the files include and extend is too large")
+		l.found.block(place{file, 0}, "", "what the files include and extend is too large")
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
 	}
 	c := &yaml.Node{Kind: n.Kind, Style: n.Style, Tag: n.Tag, Value: n.Value, Line: n.Line, Column: n.Column}

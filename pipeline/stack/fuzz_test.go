@@ -45,6 +45,10 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("services: {web: {build: ., depends_on: {db: {condition: service_healthy}, m: {condition: service_completed_successfully}}}, m: {build: ., links: ['db:d']}, db: {image: x, networks: {n: {aliases: [d]}}}, front: {image: c, ports: ['80:80']}}\nnetworks: {n: {internal: true}}"),
 		"x-swingbridge: {release: {service: web, command: [a, 1], timeout: 1m}}\nservices: {w: {build: ., x-swingbridge: {role: worker, single: true, order: before}}}", []byte("FROM redis AS a\nFROM a"))
 	f.Add([]byte("services: {web-blue: {build: ., environment: {C: blue}}, web-green: {build: ., profiles: [g], environment: {C: green}}}"), "", []byte{})
+	f.Add([]byte("services: {web: {image: x, hostname: h, logging: {driver: fluentd}, volumes: ['d:/d:z']}, db: {image: y, hostname: h, ports: ['1:1'], ipc: private, network_mode: none}}\nvolumes: {d: {external: true}}"),
+		"services: {web: {logging: {driver: local}, sysctls: {net.a: 1}, tmpfs: ['/a:exec']}}\nvolumes: {d: !override {labels: [a=b]}}", []byte{})
+	f.Add([]byte("services: {web: {image: x, env_file: [a.env], label_file: b.env, secrets: [s]}}\nsecrets: {s: {file: c}}"), "", []byte("A=caf\xe9\nB='${A}'"))
+	f.Add([]byte("jobs: {a: {extends: {file: /etc/x.yml, service: a}}}\nservices: {web: {extends: {file: o.yml, service: s}}}"), "jobs: !reset null", []byte("services: {s: {image: x, extends: {file: o.yml, service: s}}}"))
 	f.Add([]byte("services: {web: null}"), "services: [web]", []byte("A=${A:?$$}"))
 	f.Add([]byte("x-swingbridge: {guard: 15s, preview: a.example.org}\nservices: {web: {image: x, scale: 3}}"),
 		"x-swingbridge: {guard: {for: 1m, errors: 1%, slower: off, least: 5}, preview: {token: '${SECRET}'}, front: {hsts: 2w, compression: off, max_body: 1g}}", []byte{})
@@ -83,6 +87,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		checkReach(t, got)
+		checkNothingAllowed(t, got)
 		roundTrip(t, got)
 	})
 }

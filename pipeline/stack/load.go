@@ -50,12 +50,11 @@ const overlayName = "overlay"
 // to the folder of the first file. Nothing is read but Input: further files
 // (env_file, include, extends) come from Input.Read, variables from Input.Env
 // and then from a .env in that folder of the commit. Services behind a profile
-// are left out, no profile is ever active.
+// are tasks, which no deployment starts.
 //
-// This version deploys one service, the one that the routes name. Every key it
-// does not handle is refused by name; a key with nothing in it is not. What is
-// accepted and has no effect (published ports, for the proxy reaches the
-// container) is said in Stack.Notes.
+// Every key that is not handled is refused by name; a key with nothing in it is
+// not. What is accepted and has no effect (published ports of a web service, for
+// the proxy reaches the container) is said in Stack.Notes.
 //
 // A bind whose source is a relative path mounts that file or folder of the commit,
 // where it has one, and else a folder of the app's data. A volume without a name
@@ -122,13 +121,15 @@ type loading struct {
 	adopted  map[string]bool       // files included in the document at hand
 	injected map[string]bool       // services that are only there to be extended
 	copied   int                   // values copied
+
+	extending map[string]bool // services of files whose copies are being made
 }
 
 func newLoading(in Input) *loading {
 	return &loading{
 		in: in, found: newFindings(), vars: variables{}, dir: ".",
 		origin: map[*yaml.Node]string{}, opened: map[string]*source{},
-		adopted: map[string]bool{}, injected: map[string]bool{},
+		adopted: map[string]bool{}, injected: map[string]bool{}, extending: map[string]bool{},
 	}
 }
 

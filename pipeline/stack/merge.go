@@ -3,6 +3,7 @@ package stack
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -68,12 +69,28 @@ func (l *loading) options(o *loader.Options) {
 	o.SkipConsistencyCheck = true
 	o.SkipResolveEnvironment = true
 	o.SkipResolveLabels = true
+	o.ResourceLoaders = []loader.ResourceLoader{nowhere{}}
 	o.Interpolate.LookupValue = l.vars.lookup
 	o.Interpolate.Substitute = func(text string, _ template.Mapping) (string, error) {
 		out, _, _ := l.vars.expand(text) // failures were reported with their lines
 		return out, nil
 	}
 }
+
+// nowhere is where compose-go finds files that others name: flatten has brought
+// in all that are the commit's, so what is left of such names is none of ours.
+type nowhere struct{}
+
+// Accept implements loader.ResourceLoader.
+func (nowhere) Accept(string) bool { return true }
+
+// Load implements loader.ResourceLoader.
+func (nowhere) Load(context.Context, string) (string, error) {
+	return "", errors.New("a file of the repository is named where none can be")
+}
+
+// Dir implements loader.ResourceLoader.
+func (nowhere) Dir(string) string { return "" }
 
 // load calls compose-go. The files come from strangers; a panic in it must end
 // neither the server nor the other apps' deployments.

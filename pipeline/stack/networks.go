@@ -3,7 +3,6 @@ package stack
 import (
 	"maps"
 	"slices"
-	"strings"
 )
 
 // joins are the networks of a service; none is the default one alone.
@@ -88,7 +87,7 @@ func (c *conversion) networks(services []Service) []Network {
 			c.l.found.note(c.top.at("networks", name), "", "networks."+name, "ipam and driver_opts have no effect: Swingbridge chooses the subnets of its networks")
 		}
 		for label := range n.Labels {
-			if strings.HasPrefix(label, "dev.swingbridge.") {
+			if ownLabel(label) {
 				add("labels", "labels that begin with dev.swingbridge. are Swingbridge's own")
 			}
 		}

@@ -49,13 +49,21 @@ func (c *conversion) foldPair(name string, first, second *service, letters bool)
 		}
 	}
 	built := first.from.Build != nil && second.from.Build != nil
-	if routes == 0 && (letters || !built) || first.saysOther() || second.saysOther() {
+	if first.saysOther() || second.saysOther() {
+		if c.l.named(name) {
+			c.l.found.add(second.view.at(), "", "", "a route names %s, and x-swingbridge.role says that %s or %s is no color of it: "+
+				"name the service itself in the route, or take the role out", name, first.name, second.name)
+		}
+		return
+	}
+	if routes == 0 && (letters || !built) {
 		return
 	}
 	if keys := first.differs(second); len(keys) > 0 {
-		if routes == 1 {
-			c.l.found.add(second.view.at(), second.name, "", "it looks like the other color of %s, but differs in %s: make the two equal, and they are one web service; "+
-				"or say with x-swingbridge.role what this one is", first.name, strings.Join(keys, ", "))
+		if routes == 1 || c.l.named(name) {
+			// Not said of the service: a route is at stake, even if this one is a task.
+			c.l.found.add(second.view.at(), "", "", "service %s looks like the other color of %s, but differs in %s: make the two equal, and they are one web service; "+
+				"or say with x-swingbridge.role what this one is", second.name, first.name, strings.Join(keys, ", "))
 		}
 		return
 	}
@@ -71,8 +79,10 @@ func (c *conversion) merged(name string, base, partner *service, pair []*service
 	s := &service{conversion: c, name: name, from: base.from, view: base.view, builder: base.builder}
 	s.names = []string{pair[0].name, pair[1].name}
 	for _, one := range pair {
-		if n := one.from.ContainerName; n != "" && n != name && !slices.Contains(s.names, n) {
-			s.names = append(s.names, n)
+		for _, n := range []string{one.from.ContainerName, one.from.Hostname} {
+			if n != "" && n != name && !slices.Contains(s.names, n) {
+				s.names = append(s.names, n)
+			}
 		}
 		delete(c.all, one.name)
 		c.folded[one.name] = name

@@ -66,8 +66,25 @@ func TestLoad_RefusesARoutedPairThatIsNone(t *testing.T) {
 	} {
 		in := several(t, "services:\n  web-a: {build: ., environment: {A: '1'}, x-swingbridge: {drain: 2s}}\n  web-b: {"+second+"}\n", nil)
 		in.Routes[0].Service = "web-a"
-		refusedWith(t, in, "compose.yml:3: service web-b: it looks like the other color of web-a, but differs in "+key+":")
+		refusedWith(t, in, "compose.yml:3: service web-b looks like the other color of web-a, but differs in "+key+":")
 	}
+}
+
+// A route must lead somewhere, also where one of the two would be no part of a
+// deployment.
+func TestLoad_RefusesARouteToAPairThatIsNone(t *testing.T) {
+	t.Parallel()
+	for second, want := range map[string]string{
+		"build: ., profiles: [g], command: a":        "compose.yml:3: service web-b looks like the other color of web-a, but differs in command",
+		"build: ., x-swingbridge: {role: worker}":    "compose.yml:3: a route names web, and x-swingbridge.role says that web-a or web-b is no color of it",
+		"image: x, x-swingbridge: {role: keep}":      "is no color of it",
+		"build: ., profiles: [g], user: me, init: 1": "looks like the other color",
+	} {
+		refusedWith(t, several(t, "services:\n  web-a: {build: .}\n  web-b: {"+second+"}\n", nil), want)
+	}
+	in := several(t, "services:\n  web-a: {build: .}\n  web-b: {build: ., command: a}\n", nil)
+	in.Routes = append(in.Routes, Route{Host: "b.example.org", Service: "web-b", Port: 80})
+	refusedWith(t, in, "differs in command")
 }
 
 func TestLoad_LeavesServicesApartThatAreNoPair(t *testing.T) {

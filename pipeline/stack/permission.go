@@ -33,6 +33,7 @@ func permissionKinds() map[string]permissionKind {
 		"device-rule":      {"device-rule:c 188:* rmw", normalDeviceRule},
 		"gpus":             {"gpus:all", normalGPUs},
 		"host":             {"host:network (pid, ipc, uts, user or cgroup)", normalSpace},
+		"log":              {"log:syslog:udp://10.0.0.9:514, or log:gcplogs", normalLog},
 		"mount":            {"mount:nfs:10.0.0.2,:/export, or mount:cifs://server/share", normalMount},
 		"network":          {"network:NAME of a network made outside of Swingbridge", normalName},
 		"oom-kill-disable": {"oom-kill-disable", nil},
@@ -41,6 +42,7 @@ func permissionKinds() map[string]permissionKind {
 		"privileged":       {"privileged", nil},
 		"runtime":          {"runtime:nvidia", normalName},
 		"security-opt":     {"security-opt:seccomp=unconfined", normalSecurity},
+		"volume":           {"volume:NAME of a volume made outside of Swingbridge", normalName},
 		"volume-driver":    {"volume-driver:rexray", normalText},
 	}
 }
@@ -64,7 +66,7 @@ func ParsePermission(word string) (Permission, error) {
 		return "", fmt.Errorf("%q is no permission: it has a control character", word)
 	}
 	rest, ok = kind.normal(rest)
-	if !ok || !followed {
+	if !ok || !followed || rest != strings.TrimSpace(rest) { // else another word when it is read again
 		return "", fmt.Errorf("%q is no permission: write it like %s", word, kind.example)
 	}
 	return Permission(name + ":" + rest), nil

@@ -44,6 +44,9 @@ func TestParsePermission_WritesOneRightInOneWay(t *testing.T) {
 		"runtime:nvidia":                  "runtime:nvidia",
 		"cgroup-parent:/batch":            "cgroup-parent:/batch",
 		"volume-driver:vieux/sshfs":       "volume-driver:vieux/sshfs",
+		"volume:customers_data":           "volume:customers_data",
+		"log:gcplogs":                     "log:gcplogs",
+		"log:syslog:udp://10.0.0.9:514":   "log:syslog:udp://10.0.0.9:514",
 	} {
 		got, err := stack.ParsePermission(word)
 		if err != nil || got != want {
@@ -60,9 +63,10 @@ func TestParsePermission_RefusesWhatNamesNoRight(t *testing.T) {
 	for _, word := range []string{
 		"", "everything", "*", "bind", "bind:", "bind:srv", "bind:~/x", "bind:/x:ro:ro", "bind:/x\ny", "cap:", "cap:NET ADMIN", "cap:*",
 		"privileged:yes", "privileged:", "host:", "host:all", "host:net", "port:", "port:x", "port:65536", "port:-1", "port:80-90",
-		"port:80/icmp", "port::80", "port:localhost:80", "port:1.2.3:80", "device:ttyUSB0", "device:/dev/x:q", "device:/dev/x:/dev/y:r",
+		"device:/e /", "bind:/e /", "port:80/icmp", "port::80", "port:localhost:80", "port:1.2.3:80", "device:ttyUSB0", "device:/dev/x:q", "device:/dev/x:/dev/y:r",
 		"device-rule:c 1:3", "device-rule:x 1:3 r", "device-rule:c 1 r", "gpus:0", "gpus:-1", "gpus:some", "security-opt:",
-		"oom-score-adj:2000", "oom-score-adj:", "mount:", "mount:nfs", "mount:nfs:", "mount:ext4:/dev/sda", "mount:nfs:a,b,c", "mount:nfs:a,", "network:", "network:a/b", "network:container:x", "volume:data",
+		"oom-score-adj:2000", "oom-score-adj:", "mount:", "mount:nfs", "mount:nfs:", "mount:ext4:/dev/sda", "mount:nfs:a,b,c", "mount:nfs:a,", "network:", "network:a/b", "network:container:x", "volume:", "volume:/etc", "volume:a b",
+		"log", "log:", "log::tcp://a", "log:syslog:", "log:sys log", "log:syslog: a",
 	} {
 		if got, err := stack.ParsePermission(word); err == nil {
 			t.Errorf("%q is taken for %q", word, got)
@@ -99,6 +103,10 @@ func TestPermission_CoversWhatItNamesAndNoMore(t *testing.T) {
 		{"device:/dev/x:rm", "device:/dev/x", false},
 		{"device:/dev/x:r", "device:/dev/x:w", false},
 		{"device:/dev/x", "device:/dev/y", false},
+		{"log:syslog", "log:syslog:unix:///run/x.sock", false},
+		{"log:syslog:udp://a", "log:syslog", false},
+		{"volume:a", "volume:ab", false},
+		{"volume:a", "network:a", false},
 		{"", "privileged", false},
 	} {
 		if got := test.have.Covers(test.want); got != test.covers {

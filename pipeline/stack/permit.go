@@ -15,12 +15,8 @@ import (
 
 // need says that a right is missing, unless the operator allowed it.
 func (l *loading) need(at place, service, key string, p Permission) {
-	if strings.HasPrefix(string(p), "!volume:") {
-		l.found.add(at, service, key, "such a volume is not made here: make it yourself and name it external; %s", undo)
-		return
-	}
-	if strings.HasPrefix(string(p), "!") {
-		l.found.add(at, service, key, "it would give the container a right over the host that cannot be allowed; %s", undo)
+	if why := p.hopeless(); why != "" {
+		l.found.add(at, service, key, "%s; %s", why, undo)
 		return
 	}
 	if len(Missing(l.in.Allowed, []Permission{p})) == 0 {
@@ -48,8 +44,14 @@ func (f *findings) lack(at place, service, key string, missing Permission, messa
 // maskWord keeps the values of variables out of a word that people see, if they
 // are as long as those that logs mask.
 func (l *loading) maskWord(word string) string {
-	for _, name := range slices.Sorted(maps.Keys(l.in.Env)) {
-		if value := l.in.Env[name]; len(value) >= 6 {
+	return Veiled(word, l.in.Env)
+}
+
+// Veiled is a word with the names of variables in place of their values, if
+// these are as long as those that logs mask.
+func Veiled(word string, env map[string]string) string {
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if value := env[name]; len(value) >= 6 {
 			word = strings.ReplaceAll(word, value, "${"+name+"}")
 		}
 	}

@@ -58,6 +58,63 @@ func checkSettingsReach(t *testing.T, s Service) {
 	}
 }
 
+// checkNothingAllowed looks for what an app has only with a permission.
+func checkNothingAllowed(t *testing.T, s Stack) {
+	t.Helper()
+	for _, v := range s.Volumes {
+		if v.External != "" || v.Driver != "" && v.Driver != "local" {
+			t.Errorf("the volume %+v is none of the app's own", v)
+		}
+	}
+	for _, n := range s.Networks {
+		if n.External != "" {
+			t.Errorf("the network %+v is none of the app's own", n)
+		}
+	}
+	for _, svc := range s.Services {
+		r := svc.Rights
+		if r.Privileged || len(r.CapAdd)+len(r.Devices)+len(r.DeviceRules)+len(r.Ports)+len(r.Host)+len(r.Security) > 0 {
+			t.Errorf("%s has rights: %+v", svc.Name, r)
+		}
+		for key, value := range r.Other {
+			if narrow := key + "=" + value; !slices.Contains([]string{"network=none", "ipc=none", "ipc=private", "cgroup=private"}, narrow) &&
+				(key != "oom_score_adj" || strings.HasPrefix(value, "-")) {
+				t.Errorf("%s has %s", svc.Name, narrow)
+			}
+		}
+		if l := svc.Log; l != nil && !slices.Contains([]string{"", "json-file", "local", "none", "journald"}, l.Driver) {
+			t.Errorf("the log of %s goes elsewhere: %+v", svc.Name, l)
+		}
+		if svc.Settings.Hostname != "" && (svc.Role == Web || svc.Role == Worker) {
+			t.Errorf("two colors of %s answer to %s", svc.Name, svc.Settings.Hostname)
+		}
+	}
+}
+
+func TestCheckNothingAllowed_SeesEachRight(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*Stack, *Service){
+		"volume":     func(s *Stack, _ *Service) { s.Volumes = []Volume{{External: "bank"}} },
+		"driver":     func(s *Stack, _ *Service) { s.Volumes = []Volume{{Driver: "rexray"}} },
+		"network":    func(s *Stack, _ *Service) { s.Networks = []Network{{External: "lan"}} },
+		"privileged": func(_ *Stack, s *Service) { s.Rights.Privileged = true },
+		"capability": func(_ *Stack, s *Service) { s.Rights.CapAdd = []string{"ALL"} },
+		"port":       func(_ *Stack, s *Service) { s.Rights.Ports = []Port{{Host: 1}} },
+		"runtime":    func(_ *Stack, s *Service) { s.Rights.Other = map[string]string{"runtime": "x"} },
+		"score":      func(_ *Stack, s *Service) { s.Rights.Other = map[string]string{"oom_score_adj": "-1"} },
+		"log":        func(_ *Stack, s *Service) { s.Log = &Log{Driver: "syslog"} },
+		"host name":  func(_ *Stack, s *Service) { s.Settings.Hostname = "api.example.org" },
+	} {
+		s := Stack{Services: []Service{{Name: "web", Role: Web, Rights: Rights{Other: map[string]string{"ipc": "private"}}, Log: &Log{}}}}
+		checkNothingAllowed(t, s)
+		spoil(&s, &s.Services[0])
+		probe := &testing.T{}
+		if checkNothingAllowed(probe, s); !probe.Failed() {
+			t.Errorf("%s: not seen", name)
+		}
+	}
+}
+
 // composeOf is the file compose.yml of an archive.
 func composeOf(f *testing.F, name string) []byte {
 	data, err := os.ReadFile(name)

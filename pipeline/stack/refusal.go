@@ -132,8 +132,8 @@ func (f *findings) add(at place, service, key, format string, args ...any) {
 }
 
 // block adds a problem with which compose-go cannot load the files either.
-func (f *findings) block(at place, service, key, format string, args ...any) {
-	f.add(at, service, key, format, args...)
+func (f *findings) block(at place, key, format string, args ...any) {
+	f.add(at, "", key, format, args...)
 	f.blocking = true
 }
 

@@ -58,6 +58,9 @@ func (s Service) Permissions() []Permission {
 			out = append(out, bindPermission(m))
 		}
 	}
+	if p := s.Log.permission(); p != "" {
+		out = append(out, p)
+	}
 	return out
 }
 
@@ -68,6 +71,21 @@ func permission(kind, value string) Permission {
 		return Permission("!" + word)
 	}
 	return Permission(word)
+}
+
+// hopeless says why nobody can allow it; "" if somebody can.
+func (p Permission) hopeless() string {
+	switch word := string(p); {
+	case strings.HasPrefix(word, "!volume:"):
+		return "such a volume is not made here: make it yourself and name it external"
+	case strings.HasPrefix(word, "!log:"):
+		return "the driver, its address or an option that names a file cannot be allowed"
+	case strings.HasPrefix(word, "!network:"):
+		return "a network of the engine's own, or of another app, cannot be allowed: name one that you made"
+	case strings.HasPrefix(word, "!"):
+		return "it would give the container a right over the host that cannot be allowed"
+	}
+	return ""
 }
 
 // devicePermission is that of a device as Rights has it.
@@ -146,12 +164,13 @@ func bindPermission(m Mount) Permission {
 	return permission("bind", host)
 }
 
-// Permissions are what the options of the volume need: the local driver passes
-// them to mount(2), so they can make a volume of any path or disk of the host.
+// Permissions are what the volume needs. One that is not the app's own has the
+// data of others, or is any path of the host. As for options, the local driver
+// passes them to mount(2), so they can make a volume of any path or disk.
 func (v Volume) Permissions() []Permission {
 	switch {
 	case v.External != "":
-		return nil
+		return []Permission{permission("volume", v.External)}
 	case v.Driver != "" && v.Driver != "local":
 		return []Permission{permission("volume-driver", v.Driver)}
 	case len(v.Options) == 0:
@@ -186,7 +205,7 @@ func remotePermission(kind, device string, options []string, refused []Permissio
 	for _, option := range options {
 		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(option)), "=")
 		switch {
-		case slices.Contains([]string{"bind", "rbind", "move", "remount"}, name):
+		case slices.Contains(elsewhereOptions(), name):
 			return refused
 		case name != "addr" && name != "ip":
 		case address != "":
@@ -198,8 +217,14 @@ func remotePermission(kind, device string, options []string, refused []Permissio
 	return []Permission{permission("mount", kind+":"+address+device)}
 }
 
+// elsewhereOptions are mount options with which the device, or the machine that
+// keeps it, would not be the one that the permission names.
+func elsewhereOptions() []string {
+	return []string{"bind", "rbind", "move", "remount", "source", "unc", "target", "path", "prefixpath", "mountaddr", "mounthost"}
+}
+
 func tmpfsVolumeOptions() []string {
-	return []string{"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "noexec", "nosuid", "nodev", "ro", "rw"}
+	return []string{"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "noexec", "nosuid", "nodev", "noatime", "nodiratime", "relatime", "ro", "rw"}
 }
 
 // onlyOptions reports whether all of the mount options are among the names.
@@ -219,8 +244,8 @@ func (n Network) Permissions() []Permission {
 	switch {
 	case n.External == "":
 		return nil
-	case slices.Contains([]string{"host", "none", "bridge", "default"}, n.External):
-		return []Permission{Permission("!network:" + n.External)} // the engine's own; "host" is no network at all
+	case slices.Contains([]string{"host", "none", "bridge", "default"}, n.External), strings.HasPrefix(n.External, "swingbridge-"):
+		return []Permission{Permission("!network:" + n.External)} // the engine's own, "host" is no network at all; or another app's
 	}
 	return []Permission{permission("network", n.External)}
 }

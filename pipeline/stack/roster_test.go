@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -264,5 +265,22 @@ func TestStack_ListsServicesByWhatADeploymentDoesWithThem(t *testing.T) {
 	}
 	if !s.Services[0].Routed() || s.Services[5].Routed() {
 		t.Error("routed")
+	}
+}
+
+func TestLoad_GivesAServiceThatBeginsSlowlyItsTime(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]time.Duration{
+		"": 2 * time.Minute,
+		", healthcheck: {test: [CMD, a], start_period: 30s}":                                       2 * time.Minute,
+		", healthcheck: {test: [CMD, a], start_period: 10m}":                                       11 * time.Minute,
+		", healthcheck: {test: [CMD, a], start_period: 10m}, x-swingbridge: {probe: {within: 3m}}": 3 * time.Minute,
+	} {
+		loaded := mustLoad(t, several(t, "services: {web: {image: x"+said+"}, w: {image: x"+said+"}}", nil))
+		for _, svc := range loaded.Services {
+			if svc.Probe.Within != want {
+				t.Errorf("%s of %q may take %s, want %s", svc.Name, said, svc.Probe.Within, want)
+			}
+		}
 	}
 }

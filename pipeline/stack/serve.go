@@ -23,7 +23,7 @@ func (s *service) serve(out *Service) {
 		out.Drain = x.duration("drain", defaultDrain)
 	}
 	if s.role != Task {
-		out.Probe = s.probe(x.under("probe"))
+		out.Probe = s.probe(x.under("probe"), within(out.Health))
 	}
 	if s.role == Worker {
 		s.work(out, x)
@@ -46,7 +46,7 @@ func (s *service) work(out *Service, x settings) {
 
 // probe says how the service is asked. One without a route is not asked: it
 // must run, and be healthy where it has a health check.
-func (s *service) probe(x settings) Probe {
+func (s *service) probe(x settings, within time.Duration) Probe {
 	if !s.l.named(s.name) {
 		for _, key := range []string{"path", "port", "host", "status", "interval", "timeout", "successes"} {
 			if _, given := x.get(key); given {
@@ -54,7 +54,7 @@ func (s *service) probe(x settings) Probe {
 					"has no effect: only a service with a route is asked, this one must run, and be healthy where it has a health check")
 			}
 		}
-		return Probe{Interval: 500 * time.Millisecond, Timeout: 5 * time.Second, Successes: 2, Within: x.duration("within", 2*time.Minute)}
+		return Probe{Interval: 500 * time.Millisecond, Timeout: 5 * time.Second, Successes: 2, Within: x.duration("within", within)}
 	}
 	p := Probe{
 		Path:      x.text("path", "/"),
@@ -64,7 +64,7 @@ func (s *service) probe(x settings) Probe {
 		Interval:  x.duration("interval", 500*time.Millisecond),
 		Timeout:   x.duration("timeout", 5*time.Second),
 		Successes: x.integer("successes", 2),
-		Within:    x.duration("within", 2*time.Minute),
+		Within:    x.duration("within", within),
 		Port:      x.integer("port", 0),
 	}
 	if least, most, ok := parseStatuses(x.text("status", "")); ok {
@@ -89,6 +89,16 @@ func (s *service) probe(x settings) Probe {
 		s.add("is too short for %d successes in a row, one every %v", keys, p.Successes, p.Interval)
 	}
 	return p
+}
+
+// within is how long a service may take to be ready, where its files say nothing of
+// that: its health check may say that it begins slowly.
+func within(h *Health) time.Duration {
+	const usual, after = 2 * time.Minute, time.Minute
+	if h == nil {
+		return usual
+	}
+	return max(usual, h.StartPeriod+after)
 }
 
 // health turns every form of a health check into the engine's.

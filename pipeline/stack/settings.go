@@ -28,9 +28,17 @@ func (s *service) configure(out *Service) {
 		Annotations: some(f.Annotations),
 	}
 	out.Labels = s.labels()
-	if policy := s.restartPolicy(); out.Role == Keep {
+	switch policy := s.restartPolicy(); {
+	case out.Role == Keep:
 		out.Restart = policy
+	case out.Role.Colored() && (policy == types.RestartPolicyNo || strings.HasPrefix(policy, types.RestartPolicyOnFailure)):
+		key := "restart"
+		if s.from.Deploy != nil && s.from.Deploy.RestartPolicy != nil {
+			key = "deploy.restart_policy"
+		}
+		s.note(key, "has no effect: what visitors or the queue are on is started again whenever it ends")
 	}
+	s.hostname(out)
 	if name := f.ContainerName; name != "" {
 		if name != s.name && !slices.Contains(out.Names, name) {
 			out.Names = append(out.Names, name)
@@ -41,6 +49,21 @@ func (s *service) configure(out *Service) {
 		s.note("attach", "has no effect: a deployment shows no container's output")
 	}
 	s.swarm()
+}
+
+// hostname makes the host name of a colored service a name for others alone. The
+// engine answers to a container's own on each of its networks: both colors
+// would, and on the edge to the containers of all apps.
+func (s *service) hostname(out *Service) {
+	name := out.Settings.Hostname
+	if name == "" || !out.Role.Colored() {
+		return
+	}
+	out.Settings.Hostname = ""
+	if s.all[name] == nil && !slices.Contains(out.Names, name) {
+		out.Names = append(out.Names, name)
+	}
+	s.note("hostname", "is a name under which other services reach it, and not the container's own: two colors of the service run side by side")
 }
 
 // note says that a key has no effect, or another one than in Compose.
@@ -122,7 +145,11 @@ func (s *service) ulimits() []Ulimit {
 
 func (s *service) sysctls() map[string]string {
 	for key := range s.from.Sysctls {
-		if !ownSysctl(key) {
+		network := strings.HasPrefix(key, "net.")
+		switch {
+		case !network && s.from.Ipc == "host", network && s.from.NetworkMode == "host":
+			s.addTo(key, key+" is the host's here, whose namespace the service shares; "+undo, "sysctls")
+		case !ownSysctl(key):
 			s.addTo(key, key+" is a setting of the whole host: containers have net.*, fs.mqueue.* and the kernel's of messages, semaphores and shared memory; "+undo, "sysctls")
 		}
 	}

@@ -142,7 +142,7 @@ func (l *loading) checkVariablesIn(file string, n *yaml.Node, seen map[*yaml.Nod
 		l.found.note(at, "", "", fmt.Sprintf("the variable %s is not set and has no default: it is empty here", name))
 	}
 	for _, failure := range failures {
-		l.found.block(at, "", "", "%s", failure)
+		l.found.block(at, "", "%s", failure)
 		garbled = append(garbled, at)
 	}
 	return garbled

@@ -33,6 +33,9 @@ func (s *service) mounts() ([]Mount, map[string]string) {
 			tmpfs[target] = tmpfsOptions(v)
 			continue
 		}
+		if v.Type == types.VolumeTypeVolume && v.Bind != nil && v.Bind.SELinux == types.SELinuxPrivate {
+			s.l.found.note(at, s.name, "volumes", "Z is z here: the engine labels a volume for all containers that mount it, and two colors of a service do")
+		}
 		m := Mount{Volume: v.Source, Target: target, ReadOnly: v.ReadOnly, NoCopy: v.Volume != nil && v.Volume.NoCopy}
 		switch {
 		case v.Type == types.VolumeTypeBind:
@@ -56,6 +59,10 @@ func (s *service) mounts() ([]Mount, map[string]string) {
 			s.add("must be an absolute path in the container, once", []string{"tmpfs"})
 			continue
 		}
+		if !onlyOptions(strings.Split(options, ","), append(tmpfsVolumeOptions(), "exec")) {
+			s.addTo(entry, "a tmpfs has the options "+strings.Join(tmpfsVolumeOptions(), ", ")+" and exec, no others", "tmpfs")
+			continue
+		}
 		targets[path.Clean(target)] = true
 		tmpfs[path.Clean(target)] = options
 	}
@@ -73,8 +80,8 @@ func (s *service) complain(v types.ServiceVolumeConfig) string {
 		return "a tmpfs has no source"
 	case v.Type != types.VolumeTypeVolume || v.Source == "":
 		return ""
-	case v.Bind != nil:
-		return "the options after the second colon are for paths of the host; a named volume has ro, rw and nocopy"
+	case v.Bind != nil && v.Bind.Propagation != "":
+		return "the options after the second colon are for paths of the host; a named volume has ro, rw, nocopy, z and Z"
 	}
 	if _, ok := s.project.Volumes[v.Source]; !ok || strings.ContainsAny(v.Source, "/\\") {
 		return "the volume is not declared: name it under the top-level volumes"
@@ -126,13 +133,13 @@ func (s *service) mountPlace(v types.ServiceVolumeConfig) place {
 
 func (s *service) checkOptions(it item, text string, parsed types.ServiceVolumeConfig) {
 	_, options, ok := strings.Cut(text, parsed.Source+":"+parsed.Target+":")
-	known, complaint := []string{"ro", "rw", "nocopy"}, "a named volume has the options ro, rw and nocopy, no others"
+	known, complaint := []string{"ro", "rw", "nocopy", "z", "Z"}, "a named volume has the options ro, rw, nocopy, z and Z, no others"
 	if parsed.Type == types.VolumeTypeBind {
 		known = bindOptions()
 		complaint = "a path has the options " + strings.Join(known, ", ") + ", no others"
 	}
-	if !ok || parsed.Type == types.VolumeTypeVolume && parsed.Bind != nil {
-		return
+	if !ok || parsed.Type == types.VolumeTypeVolume && parsed.Bind != nil && parsed.Bind.Propagation != "" {
+		return // see complain
 	}
 	for _, option := range strings.Split(options, ",") {
 		if !slices.Contains(known, option) {
@@ -173,13 +180,17 @@ func (c *conversion) volume(name string) Volume {
 		}
 		if !goodVolumeName(out.External) {
 			add("name", "is no name of a volume: letters, digits, dots, dashes and underscores")
+			return out
 		}
 	case from.Name != "":
 		add("name", "volumes are named after the app: take the name out, or make the volume external")
 	}
 	for _, p := range out.Permissions() {
 		key := "driver_opts"
-		if strings.HasPrefix(string(p), "volume-driver:") {
+		switch {
+		case out.External != "":
+			key = "external"
+		case strings.HasPrefix(string(p), "volume-driver:"):
 			key = "driver"
 		}
 		c.l.need(c.top.at("volumes", name, key), "", "volumes."+name+"."+key, p)
