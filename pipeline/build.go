@@ -94,7 +94,7 @@ func (x *run) owner(service string) Owner {
 	svc, _ := x.rel.Stack.Service(service)
 	return Owner{
 		App: x.app.Name, AppID: x.app.ID, Service: service, Color: x.dep.Color,
-		Deployment: x.dep.ID, Commit: x.dep.Commit, Repo: x.app.Repo,
+		Deployment: x.dep.StackID(), Commit: x.dep.Commit, Repo: x.app.Repo,
 		Role: svc.Role,
 	}
 }

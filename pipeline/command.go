@@ -105,31 +105,6 @@ func (r Release) Fingerprint() (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// awaitForeign waits for what an interrupted attempt runs of another release,
-// for the variables may have changed since: two migrations never run beside
-// each other, and none is broken off.
-func (x *run) awaitForeign(ctx context.Context, todo []errand) error {
-	there, err := x.errandContainers(ctx)
-	if err != nil {
-		return err
-	}
-	for _, c := range there {
-		if slices.ContainsFunc(todo, func(e errand) bool { return e.purpose == c.Purpose }) {
-			continue
-		}
-		if c.Running {
-			x.say("waiting for %s, which an interrupted attempt started", c.Name)
-			if _, err := x.Engine.Wait(ctx, c.ID); err != nil {
-				return fmt.Errorf("wait for %s: %w", c.Name, err)
-			}
-		}
-		if err := x.Engine.Remove(ctx, c.ID); err != nil {
-			return fmt.Errorf("remove %s: %w", c.Name, err)
-		}
-	}
-	return nil
-}
-
 // runErrand runs one container to its end, or takes up the one that an
 // interrupted attempt started.
 func (x *run) runErrand(ctx context.Context, e errand) error {
@@ -149,12 +124,14 @@ func (x *run) runErrand(ctx context.Context, e errand) error {
 	x.copyLog(limited, c)
 	ended, err := x.Engine.Wait(limited, c.ID)
 	switch {
+	case err != nil && ctx.Err() == nil && limited.Err() != nil:
+		return fmt.Errorf("%w%s", context.Cause(limited), x.lastOf(ctx, c))
 	case err != nil && limited.Err() != nil:
 		return context.Cause(limited)
 	case err != nil:
 		return fmt.Errorf("wait for it: %w", err)
 	case ended.ExitCode != 0 || ended.OOM || ended.Error != "":
-		return fmt.Errorf("%q %s, see the log", strings.Join(e.service.Command, " "), ending(ended))
+		return fmt.Errorf("%q %s%s", strings.Join(e.service.Command, " "), ending(ended), x.lastOf(ctx, c))
 	}
 	return nil
 }
@@ -187,8 +164,9 @@ func (x *run) copyLog(ctx context.Context, c Container) {
 	}
 }
 
-func (x *run) errandContainers(ctx context.Context) ([]Container, error) {
-	there, err := x.Engine.List(ctx, Filter{AppID: x.app.ID, Deployment: x.dep.ID})
+// errandContainers are those of one deployment, or of all for an empty ID.
+func (x *run) errandContainers(ctx context.Context, deployment string) ([]Container, error) {
+	there, err := x.Engine.List(ctx, Filter{AppID: x.app.ID, Deployment: deployment})
 	if err != nil {
 		return nil, fmt.Errorf("list containers: %w", err)
 	}
@@ -198,7 +176,7 @@ func (x *run) errandContainers(ctx context.Context) ([]Container, error) {
 // endErrands takes away the containers of commands that ended, were canceled or
 // took too long; a command's effects stay.
 func (x *run) endErrands(ctx context.Context) error {
-	there, err := x.errandContainers(ctx)
+	there, err := x.errandContainers(ctx, x.dep.ID)
 	if err != nil {
 		return err
 	}
@@ -206,8 +184,12 @@ func (x *run) endErrands(ctx context.Context) error {
 	for _, c := range there {
 		if c.Running {
 			x.say("stopping %s; what it did so far stays", c.Name)
+			if err := x.stopWithin(ctx, c, undoBudget/4); err != nil {
+				errs = append(errs, err)
+				continue
+			}
 		}
-		errs = append(errs, x.stopOne(ctx, c))
+		errs = append(errs, x.Engine.Remove(ctx, c.ID))
 	}
 	return errors.Join(errs...)
 }

@@ -1,6 +1,8 @@
 package pipeline_test
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,9 +49,10 @@ func TestCommand_ThatFailsLeavesTheOldReleaseAlone(t *testing.T) {
 	t.Parallel()
 	inStack(t, "after", func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
 		sha := w.Forge().Push("main", withWorkers("after"))
-		w.Engine().BehaveAs(sha, "release", pipelinetest.Behavior{ExitAfter: time.Second, ExitCode: 4, Output: "no such column\n"})
+		w.Engine().BehaveAs(sha, "release", pipelinetest.Behavior{ExitAfter: time.Second, ExitCode: 4, Output: "Traceback\n\x1b[31mno such column\x1b[0m of " + oldSecret + "\n"})
+		w.Ledger().SetEnv(map[string]string{"DB_PASSWORD": oldSecret})
 		d := wantState(t, w, deploy(t, w, sha, pipeline.Push).ID, pipeline.Failed)
-		if !strings.Contains(d.Reason, `service web: "migrate" ended with exit code 4`) || !strings.Contains(w.Ledger().LogText(d.ID), "no such column") {
+		if !strings.Contains(d.Reason, "service web: \"migrate\" ended with exit code 4\n  Traceback\n  no such column of ***") || !strings.Contains(w.Ledger().LogText(d.ID), "no such column") {
 			t.Errorf("reason %q, log %s", d.Reason, w.Ledger().LogText(d.ID))
 		}
 		wantVisitors(t, w, old.ID)
@@ -70,38 +73,160 @@ func TestCommand_ThatTakesTooLongIsStopped(t *testing.T) {
 	})
 }
 
+// What was canceled halfway is neither repeated nor counted: the next deployment
+// of the same commit runs it.
+func TestCommand_ThatIsCanceledIsEndedAndRunsWithTheNextDeployment(t *testing.T) {
+	t.Parallel()
+	inStack(t, "after", func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
+		sha := w.Forge().Push("main", withWorkers("after"))
+		w.Engine().BehaveAs(sha, "release", pipelinetest.Behavior{ExitAfter: time.Minute})
+		d := w.Ledger().Queue(sha, pipeline.Push)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(30*time.Second, func() {
+			if !slices.ContainsFunc(w.Engine().Containers(), func(c pipeline.Container) bool { return c.Purpose != "" && c.Running }) {
+				t.Error("the command does not run when it is canceled")
+			}
+			cancel(pipeline.ErrCanceled)
+		})
+		if err := w.Run(ctx, d.ID); err != nil {
+			t.Fatal(err)
+		}
+		wantState(t, w, d.ID, pipeline.Canceled)
+		for _, c := range w.Engine().Containers() {
+			if c.Owner.Deployment == d.ID {
+				t.Errorf("%s is left", c.Name)
+			}
+		}
+		reconcile(t, w)
+		wantVisitors(t, w, old.ID)
+		wantRunning(t, w, old.Commit)
+		if stops, starts := done(w, "engine.Stop", d.ID+"-release-"), done(w, "engine.Start", d.ID+"-release-"); stops != 1 || starts != 1 {
+			t.Errorf("it was started %d times and stopped %d times", starts, stops)
+		}
+		again := deploy(t, w, sha, pipeline.Manual)
+		wantState(t, w, again.ID, pipeline.Live)
+		if n := done(w, "engine.Start", again.ID+"-release-"); n != 1 {
+			t.Errorf("with the next deployment it ran %d times", n)
+		}
+	})
+}
+
 func TestCommand_NeverRunsTwiceForARelease(t *testing.T) {
 	t.Parallel()
-	for _, at := range momentsOf(t, "after") {
-		t.Run(at, func(t *testing.T) {
-			t.Parallel()
-			inStack(t, "after", func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
-				count, name := commands(w), naming()
-				sha := w.Forge().Push("main", withWorkers("after"))
-				d := w.Ledger().Queue(sha, pipeline.Push)
-				w.Fail = func(call string, after bool) error {
-					count(call, after)
-					if name(call, after) == at {
-						return pipelinetest.ErrKilled
-					}
-					return nil
+	eachDeath(t, stackPushed("after", "beat", pipelinetest.Behavior{}), func(t *testing.T, w *pipelinetest.World, id string) {
+		startAgain(t, w)
+		wantState(t, w, id, pipeline.Live)
+		back := w.Ledger().QueueRollback(w.Ledger().All()[0])
+		if err := w.Run(t.Context(), back.ID); err != nil {
+			t.Fatal(err)
+		}
+		wantState(t, w, back.ID, pipeline.Live)
+		if mine, all := done(w, "engine.Start", id+"-release-"), done(w, "engine.Start", "-release-"); mine != 1 || all != 2 {
+			t.Errorf("it ran %d times, all commands %d times", mine, all)
+		}
+	})
+}
+
+// A server that dies during a command, and a push that supersedes its deployment:
+// the command is not broken off, and the next one does not run beside it.
+func TestCommand_OfASupersededDeploymentEndsBeforeTheNextOneBegins(t *testing.T) {
+	t.Parallel()
+	inStack(t, "after", func(t *testing.T, w *pipelinetest.World, _ pipeline.Deployment) {
+		sha := w.Forge().Push("main", withWorkers("after"))
+		w.Engine().BehaveAs(sha, "release", pipelinetest.Behavior{ExitAfter: 5 * time.Minute})
+		first := w.Ledger().Queue(sha, pipeline.Push)
+		w.Fail = func(call string, after bool) error {
+			if call == "engine.Logs" {
+				return pipelinetest.ErrKilled
+			}
+			return nil
+		}
+		_ = w.Run(t.Context(), first.ID) // killed: what it says does not count
+		w.Revive()
+		next := w.Ledger().Queue(w.Forge().Push("main", withWorkers("after")), pipeline.Push)
+		w.Fail = func(call string, after bool) error {
+			var run, over []string
+			for _, c := range w.Engine().Containers() {
+				if c.Purpose != "" && c.Running {
+					run = append(run, c.Name)
+				} else if c.Purpose != "" && c.Owner.Deployment == first.ID && time.Since(c.StartedAt) < 5*time.Minute {
+					over = append(over, c.Name)
 				}
-				_ = w.Run(t.Context(), d.ID) // killed: what it says does not count
-				w.Revive()
-				w.Fail = func(call string, after bool) error { count(call, after); return nil }
-				if err := w.Run(t.Context(), d.ID); err != nil {
-					t.Fatal(err)
-				}
-				wantState(t, w, d.ID, pipeline.Live)
-				back := w.Ledger().QueueRollback(old)
-				if err := w.Run(t.Context(), back.ID); err != nil {
-					t.Fatal(err)
-				}
-				wantState(t, w, back.ID, pipeline.Live)
-				if n := count("", true); n != 1 {
-					t.Errorf("it ran %d times", n)
-				}
-			})
-		})
-	}
+			}
+			if len(run) > 1 || len(over) > 0 {
+				t.Errorf("at %s: running %v, broken off %v", call, run, over)
+			}
+			return nil
+		}
+		if err := w.Run(t.Context(), first.ID); err != nil {
+			t.Fatal(err)
+		}
+		wantState(t, w, first.ID, pipeline.Superseded)
+		reconcile(t, w)
+		if err := w.Run(t.Context(), next.ID); err != nil {
+			t.Fatal(err)
+		}
+		wantState(t, w, next.ID, pipeline.Live)
+		reconcile(t, w)
+		for _, c := range w.Engine().Containers() {
+			if c.Purpose != "" {
+				t.Errorf("%s is left", c.Name)
+			}
+		}
+	})
+}
+
+func TestCommand_ThatNobodyEndsIsEndedAtItsLimit(t *testing.T) {
+	t.Parallel()
+	inStack(t, "after", func(t *testing.T, w *pipelinetest.World, _ pipeline.Deployment) {
+		sha := w.Forge().Push("main", withWorkers("after"))
+		w.Engine().BehaveAs(sha, "release", pipelinetest.Behavior{ExitAfter: 100 * time.Hour})
+		first := w.Ledger().Queue(sha, pipeline.Push)
+		w.Fail = func(call string, after bool) error {
+			if call == "engine.Logs" {
+				return pipelinetest.ErrKilled
+			}
+			return nil
+		}
+		_ = w.Run(t.Context(), first.ID) // killed: what it says does not count
+		w.Revive()
+		w.Fail = nil
+		next := w.Ledger().Queue(w.Forge().Push("main", withWorkers("after")), pipeline.Push)
+		for _, id := range []string{first.ID, next.ID} {
+			if err := w.Run(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantState(t, w, first.ID, pipeline.Superseded)
+		wantState(t, w, next.ID, pipeline.Live)
+		reconcile(t, w)
+		for _, c := range w.Engine().Containers() {
+			if c.Purpose != "" {
+				t.Errorf("%s is left", c.Name)
+			}
+		}
+	})
+}
+
+// The command's service may take its time to stop; the undo of a canceled
+// deployment has less.
+func TestCommand_ThatDoesNotHearItsSignalLeavesNoStuckDeployment(t *testing.T) {
+	t.Parallel()
+	inStack(t, "after", func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
+		sha := w.Forge().Push("main", withWorkers("after"))
+		w.Engine().BehaveAs(sha, "release", pipelinetest.Behavior{ExitAfter: time.Hour, Lingers: 10 * time.Minute})
+		d := w.Ledger().Queue(sha, pipeline.Push)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		w.Fail = func(call string, after bool) error {
+			if call == "engine.Logs" {
+				cancel(pipeline.ErrCanceled)
+			}
+			return nil
+		}
+		if err := w.Run(ctx, d.ID); err != nil {
+			t.Fatal(err)
+		}
+		wantState(t, w, d.ID, pipeline.Canceled)
+		wantRunning(t, w, old.Commit)
+	})
 }

@@ -46,6 +46,43 @@ func TestRun_CompanionsStartFirstAndAreReachedByNoVisitor(t *testing.T) {
 	})
 }
 
+func TestRun_AWebServiceStartsWhenTheCompanionThatItNeedsIsHealthy(t *testing.T) {
+	t.Parallel()
+	const overlay = "services: {web: {depends_on: {api: {condition: service_healthy}}}, api: {build: ., healthcheck: {test: [CMD, ok]}}}"
+	for name, c := range map[string]struct {
+		api  pipelinetest.Behavior
+		want string // of the reason
+	}{
+		"after a while": {api: pipelinetest.Behavior{UpAfter: 20 * time.Second}},
+		"never":         {api: pipelinetest.Behavior{Health: "unhealthy"}, want: "service web: it waits for service api to be healthy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
+				w.Ledger().SetOverlay(overlay)
+				sha := w.Forge().Push("main", nil)
+				w.Engine().BehaveAs(sha, "api", c.api)
+				d := deploy(t, w, sha, pipeline.Push)
+				if c.want != "" {
+					if d.State != pipeline.Failed || !strings.Contains(d.Reason, c.want) || done(w, "engine.Start", "web-green-"+d.ID) > 0 {
+						t.Errorf("%s: %s; started %d times", d.State, d.Reason, done(w, "engine.Start", "web-green-"+d.ID))
+					}
+					wantServed(t, w, old.ID)
+					return
+				}
+				wantState(t, w, d.ID, pipeline.Live)
+				started := map[string]time.Time{}
+				for _, one := range w.Engine().Containers() {
+					started[one.Owner.Service] = one.StartedAt
+				}
+				if waited := started["web"].Sub(started["api"]); waited < c.api.UpAfter || len(started) != 2 {
+					t.Errorf("web was started %s after api: %v", waited, started)
+				}
+			})
+		})
+	}
+}
+
 func TestRun_ACompanionThatEndsFailsTheDeployment(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {

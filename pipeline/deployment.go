@@ -1,6 +1,9 @@
 package pipeline
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Trigger says why a deployment exists.
 type Trigger string
@@ -32,6 +35,7 @@ type Deployment struct {
 	Color      Color  // empty until the plan chose one
 	Attempt    int    // 1 for the first run
 	ReleaseID  string // empty until the build; a rollback begins with one
+	Carries    string // the deployment that made the stack which it carries on, having changed nothing; else empty
 	Reason     string // for people: why it ended as it did
 	Steps      []StepRecord
 
@@ -40,6 +44,10 @@ type Deployment struct {
 	LiveAt    time.Time // when visitors moved
 	EndedAt   time.Time
 }
+
+// StackID is what the deployment's stack is known by: containers, addresses and
+// the proxy's table name the deployment that made it.
+func (d *Deployment) StackID() string { return cmp.Or(d.Carries, d.ID) }
 
 // StepState is where a step stands.
 type StepState string
@@ -75,6 +83,7 @@ type Move struct {
 	Color      Color  // set when it became known
 	Attempt    int    // set when a run begins
 	Retire     string // deployment that becomes retired in the same transaction
+	Carries    string // set where a deployment becomes live with the stack that runs already
 	At         time.Time
 }
 

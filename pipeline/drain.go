@@ -134,7 +134,7 @@ func (x *run) leaving(ctx context.Context) ([]string, error) {
 		out = append(out, c.Owner.Deployment)
 	}
 	if x.live.ID != "" && x.live.ID != x.dep.ID {
-		out = append(out, x.live.ID)
+		out = append(out, x.live.StackID())
 	}
 	slices.Sort(out)
 	return slices.Compact(out), nil
@@ -149,7 +149,7 @@ func (x *run) others(ctx context.Context) ([]Container, error) {
 	}
 	var out []Container
 	for _, c := range there {
-		if c.Owner.Deployment == "" || c.Owner.Deployment == x.dep.ID || c.Owner.Deployment == x.live.ID {
+		if c.Owner.Deployment == "" || c.Owner.Deployment == x.dep.StackID() || c.Owner.Deployment == x.live.StackID() {
 			continue
 		}
 		d, err := x.Ledger.Deployment(ctx, c.Owner.Deployment)
@@ -159,7 +159,7 @@ func (x *run) others(ctx context.Context) ([]Container, error) {
 		if d.State == Running || d.State.Serves() {
 			continue
 		}
-		left, err := x.detached(ctx, c)
+		left, err := x.goesOn(ctx, c)
 		if err != nil {
 			return nil, err
 		}

@@ -243,6 +243,9 @@ type Container struct {
 	Networks  []string          // sorted
 	Anonymous map[string]string // path to the engine's name of an anonymous volume
 	Binds     []string          // paths of the host that it has; sorted
+	// Writes is what it may write to: paths of the host, and volumes by their key
+	// in the stack, or by the engine's own name where that is not ours.
+	Writes []string
 	// Fingerprint is that of the order it was made of.
 	Fingerprint string
 	Limits      stack.Limits // as they are now

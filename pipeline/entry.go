@@ -36,7 +36,7 @@ var errNotRunning = errors.New("does not run")
 // EntryFor makes the table entry of a deployment from its containers that run.
 // It fails where a route has none.
 func EntryFor(ctx context.Context, engine Engine, app App, d Deployment, rel Release) (Entry, error) {
-	there, err := engine.List(ctx, Filter{AppID: app.ID, Deployment: d.ID})
+	there, err := engine.List(ctx, Filter{AppID: app.ID, Deployment: d.StackID()})
 	if err != nil {
 		return Entry{}, fmt.Errorf("list containers: %w", err)
 	}
@@ -59,7 +59,7 @@ func EntryFor(ctx context.Context, engine Engine, app App, d Deployment, rel Rel
 // entryOf sends each route of the release to the replicas of its service.
 func entryOf(app App, d Deployment, rel Release, containers []Container) (Entry, error) {
 	e := Entry{
-		AppID: app.ID, App: app.Name, Deployment: d.ID, Commit: d.Commit, Color: d.Color,
+		AppID: app.ID, App: app.Name, Deployment: d.StackID(), Commit: d.Commit, Color: d.Color,
 		Redirects: rel.Stack.Redirects, Front: rel.Stack.Front,
 	}
 	at := map[string][]netip.Addr{}

@@ -25,6 +25,7 @@ func (r *Runner) KeepReconciled(ctx context.Context, tick <-chan time.Time, curr
 	again := make(chan struct{}, 1)
 	var wg sync.WaitGroup
 	wg.Go(func() { r.follow(ctx, current, again) })
+	defer r.chores.wg.Wait()
 	defer wg.Wait()
 	for ctx.Err() == nil {
 		if err := r.Reconcile(ctx, current); err != nil && ctx.Err() == nil {

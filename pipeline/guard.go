@@ -33,7 +33,9 @@ func (f fallen) Error() string { return f.why }
 // Any of it swings visitors back at once, before anything else is done.
 func (x *run) guard(ctx context.Context) (string, error) {
 	whole := x.rel.Stack.Guard
-	end := time.NewTimer(max(whole-x.Now().Sub(x.cutAt), min(whole, leastGuard)))
+	least := min(whole, leastGuard)
+	until := x.Now().Add(max(whole-x.Now().Sub(x.cutAt), least))
+	end := time.NewTimer(until.Sub(x.Now()))
 	defer end.Stop()
 	watch, stop := context.WithCancel(ctx)
 	verdicts := make(chan error, 3)
@@ -62,6 +64,11 @@ func (x *run) guard(ctx context.Context) (string, error) {
 				return "", x.fall(ctx, fmt.Errorf("hand over: %w", err))
 			}
 			handed = nil
+			// Workers that came late are watched for a while too.
+			if len(workersOf(x.rel, false)) > 0 && until.Sub(x.Now()) < least {
+				end.Reset(least)
+				over = end.C
+			}
 		}
 	}
 	if err := x.lastLook(ctx); err != nil {

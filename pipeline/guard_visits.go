@@ -56,7 +56,7 @@ func (x *run) readBaseline(ctx context.Context, cut time.Time) baseline {
 	if x.live.ID == "" || x.live.ID == x.dep.ID {
 		return baseline{}
 	}
-	v, err := x.Gauge.Visits(ctx, x.live.ID, cut.Add(-gaugeMemory), cut)
+	v, err := x.Gauge.Visits(ctx, x.live.StackID(), cut.Add(-gaugeMemory), cut)
 	return baseline{Visits: v, known: err == nil}
 }
 

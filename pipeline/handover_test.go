@@ -32,90 +32,44 @@ func mixed(w *pipelinetest.World) string {
 	return ""
 }
 
-// watched fails the test as soon as two of the single worker run, and passes the
-// call on.
-func watched(t *testing.T, w *pipelinetest.World, fail func(string, bool) error) {
-	look := neverTwo(t, w)
-	w.Fail = func(call string, after bool) error {
-		look(call, after)
-		return fail(call, after)
-	}
-}
-
-func well(string, bool) error { return nil }
-
-// takeUp does what a server does at its start: reconcile, then go on with what
-// was interrupted.
-func takeUp(t *testing.T, w *pipelinetest.World, id string) pipeline.Deployment {
-	t.Helper()
-	w.Revive()
-	watched(t, w, well)
-	if err := w.Runner().Reconcile(t.Context(), w.Ledger().Current); err != nil {
-		t.Fatalf("reconcile: %v", err)
-	}
-	if err := w.Run(t.Context(), id); err != nil {
-		t.Fatalf("take up %s: %v", id, err)
-	}
-	if err := w.Runner().Reconcile(t.Context(), w.Ledger().Current); err != nil {
-		t.Fatalf("reconcile: %v", err)
-	}
-	d, err := w.Ledger().Deployment(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-// Whatever fails, and wherever the server dies, in a release that is good or in
-// one whose worker is not: once it is settled, one commit runs.
-func TestHandOver_WhateverHappensOneCommitRunsInTheEnd(t *testing.T) {
+// Wherever the server dies, in a release that is good or in one whose worker is
+// not: once it is settled, one commit runs, and there were never two of the
+// single worker.
+func TestHandOver_WhereverTheServerDiesOneCommitRunsInTheEnd(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		err error
-		bad bool // the single worker dies
-	}{
-		"killed":                   {err: pipelinetest.ErrKilled},
-		"killed, and a bad worker": {err: pipelinetest.ErrKilled, bad: true},
-		"failing":                  {err: errors.New("input/output error")},
-	} {
-		for _, order := range []string{"before", "after"} {
-			moments := momentsOf(t, order)
+	for _, order := range []string{"before", "after"} {
+		for name, worker := range map[string]pipelinetest.Behavior{"good": {}, "bad": {ExitAfter: time.Second, ExitCode: 3}} {
 			t.Run(name+", "+order, func(t *testing.T) {
 				t.Parallel()
-				for _, at := range moments {
-					handOverAt(t, order, at, c.err, c.bad)
-					if t.Failed() {
-						return
+				eachDeath(t, stackPushed(order, "beat", worker), func(t *testing.T, w *pipelinetest.World, id string) {
+					startAgain(t, w)
+					reconcile(t, w)
+					d := w.Ledger().All()[1]
+					if why := mixed(w); why != "" || d.ID != id || !d.State.Ended() || (d.State == pipeline.Live) != (name == "good") {
+						t.Errorf("%s; %s (%s)\n%s", why, d.State, d.Reason, w.Ledger().LogText(id))
 					}
-				}
+				})
 			})
 		}
 	}
 }
 
-// handOverAt carries a deployment out of which one call fails, takes it up
-// again, and looks at what runs in the end.
-func handOverAt(t *testing.T, order, at string, err error, bad bool) {
-	t.Helper()
-	inStack(t, order, func(t *testing.T, w *pipelinetest.World, _ pipeline.Deployment) {
-		sha := w.Forge().Push("main", withWorkers(order))
-		if bad {
-			w.Engine().BehaveAs(sha, "beat", pipelinetest.Behavior{ExitAfter: time.Second, ExitCode: 3})
-		}
-		d := w.Ledger().Queue(sha, pipeline.Push)
-		name := naming()
-		watched(t, w, func(call string, after bool) error {
-			if name(call, after) == at {
-				return err
-			}
-			return nil
+func TestHandOver_WhateverFailsOneCommitRunsInTheEnd(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("input/output error")
+	for _, order := range []string{"before", "after"} {
+		t.Run(order, func(t *testing.T) {
+			t.Parallel()
+			eachFailure(t, boom, stackPushed(order, "beat", pipelinetest.Behavior{}), func(t *testing.T, w *pipelinetest.World, failed failure) {
+				startAgain(t, w)
+				reconcile(t, w)
+				d := w.Ledger().All()[1]
+				if why := mixed(w); why != "" || d.ID != failed.id || !d.State.Ended() {
+					t.Errorf("%s; %s (%s)\n%s", why, d.State, d.Reason, w.Ledger().LogText(d.ID))
+				}
+			})
 		})
-		_ = w.Run(t.Context(), d.ID) // what it says does not count: what runs does
-		d = takeUp(t, w, d.ID)
-		if why := mixed(w); why != "" || !d.State.Ended() || bad && d.State == pipeline.Live {
-			t.Fatalf("%v at %s: %s; %s (%s)\n%s", err, at, why, d.State, d.Reason, w.Ledger().LogText(d.ID))
-		}
-	})
+	}
 }
 
 // The controls: the checks above find what they look for.
@@ -166,12 +120,14 @@ func TestHandOver_AnOperatorWhoGoesBackMeanwhileGetsTheOldWorkersToo(t *testing.
 			inStack(t, "after", func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
 				d := w.Ledger().Queue(w.Forge().Push("main", withWorkers("after")), pipeline.Push)
 				ctx, cancel := context.WithCancelCause(t.Context())
-				watched(t, w, func(now string, after bool) error {
+				look := neverTwo(t, w)
+				w.Fail = func(now string, after bool) error {
+					look(now, after)
 					if now == call && after && w.Proxy().Serving(d.AppID) == d.ID {
 						cancel(pipeline.ErrRollBack)
 					}
 					return nil
-				})
+				}
 				if err := w.Run(ctx, d.ID); err != nil {
 					t.Fatal(err)
 				}
@@ -247,8 +203,8 @@ services:
 	})
 }
 
-// Wherever the server dies while the old color is stopped, an old worker hears
-// at most once that it is to end, and ends before its time only by itself.
+// Wherever the server dies, an old worker hears at most once that it is to end,
+// and ends before its time only by itself.
 func TestDetach_AnOldWorkerIsToldOnceWhereverTheServerDies(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{"Dockerfile": "FROM scratch", "compose.yml": `
@@ -256,59 +212,92 @@ services:
   web: {build: .}
   queue: {build: ., command: [queue], x-swingbridge: {detach: true}, stop_grace_period: 4h}
 `}
-	for n, done := 1, false; !done; n++ {
-		synctest.Test(t, func(t *testing.T) {
-			w := pipelinetest.New()
-			w.Ledger().SetCompose("compose.yml")
-			first := w.Forge().Push("main", files)
-			w.Engine().BehaveAs(first, "queue", pipelinetest.Behavior{Lingers: 3 * time.Hour})
-			old := deploy(t, w, first, pipeline.Push)
-			d := w.Ledger().Queue(w.Forge().Push("main", files), pipeline.Push)
-			told, calls := 0, 0
-			count := func(call string, after bool) error {
-				if call == "engine.Detach" && after {
-					told++
-				}
-				return nil
-			}
-			w.Fail = func(call string, after bool) error {
-				_ = count(call, after)
-				for _, now := range w.Ledger().All() {
-					if now.ID == d.ID && now.State == pipeline.Live {
-						calls++
-					}
-				}
-				if calls == n {
-					calls++
-					return pipelinetest.ErrKilled
-				}
-				return nil
-			}
-			_ = w.Run(t.Context(), d.ID) // killed: what it says does not count
-			done = calls < n
-			w.Revive()
-			w.Fail = count
-			for range 3 {
-				if err := w.Runner().Reconcile(t.Context(), w.Ledger().Current); err != nil {
-					t.Fatal(err)
-				}
-				if err := w.Run(t.Context(), d.ID); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if told > 1 {
-				t.Errorf("killed at call %d: it was told %d times", n, told)
-			}
-			time.Sleep(5 * time.Hour)
-			if err := w.Runner().Reconcile(t.Context(), w.Ledger().Current); err != nil {
-				t.Fatal(err)
-			}
-			for _, c := range w.Engine().Containers() {
-				if c.Owner.Deployment == old.ID {
-					t.Errorf("killed at call %d: %s is left", n, c.Name)
-				}
-			}
-		})
-		done = done || t.Failed()
+	begin := func(t *testing.T) (*pipelinetest.World, string) {
+		w := pipelinetest.New()
+		w.Ledger().SetCompose("compose.yml")
+		sha := w.Forge().Push("main", files)
+		w.Engine().BehaveAs(sha, "queue", pipelinetest.Behavior{Lingers: 3 * time.Hour})
+		wantState(t, w, deploy(t, w, sha, pipeline.Push).ID, pipeline.Live)
+		return w, w.Ledger().Queue(w.Forge().Push("main", files), pipeline.Push).ID
 	}
+	eachDeath(t, begin, func(t *testing.T, w *pipelinetest.World, id string) {
+		old := w.Ledger().All()[0].ID
+		for range 3 {
+			startAgain(t, w)
+		}
+		wantState(t, w, id, pipeline.Live)
+		if told := done(w, "engine.Detach", old); told > 1 {
+			t.Errorf("it was told %d times", told)
+		}
+		time.Sleep(5 * time.Hour) // bubble time
+		reconcile(t, w)
+		for _, c := range w.Engine().Containers() {
+			if c.Owner.Deployment == old {
+				t.Errorf("%s is left", c.Name)
+			}
+		}
+	})
+}
+
+// done counts how often something was done to containers of whose name this is
+// a part, whoever died meanwhile.
+func done(w *pipelinetest.World, call, name string) int {
+	n := 0
+	for _, effect := range w.Engine().Effects() {
+		if what, of, _ := strings.Cut(effect, " "); what == call && strings.Contains(of, name) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestHandOver_AnOldWorkerThatIsBeingStoppedRunsAgainAfterTheUndo(t *testing.T) {
+	t.Parallel()
+	inStack(t, "after", func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
+		for _, c := range w.Engine().Containers() {
+			if c.Owner.Service == "beat" {
+				w.Engine().Linger(c.ID, 8*time.Second)
+			}
+		}
+		d := w.Ledger().Queue(w.Forge().Push("main", withWorkers("after")), pipeline.Push)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		look := neverTwo(t, w)
+		w.Fail = func(call string, after bool) error {
+			look(call, after)
+			if call == "engine.Stop" && after {
+				time.AfterFunc(time.Second, func() { cancel(pipeline.ErrRollBack) })
+			}
+			return nil
+		}
+		if err := w.Run(ctx, d.ID); err != nil {
+			t.Fatal(err)
+		}
+		wantState(t, w, d.ID, pipeline.RolledBack)
+		time.Sleep(time.Minute)
+		wantRunning(t, w, old.Commit)
+	})
+}
+
+// The guard is over before the worker is up: it is watched for a while all the same.
+func TestHandOver_AWorkerThatComesLateIsWatchedToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		files := map[string]string{"Dockerfile": "FROM scratch", "compose.yml": `
+x-swingbridge: {guard: 3s}
+services:
+  web: {build: .}
+  queue: {build: ., command: [queue]}
+`}
+		w := pipelinetest.New()
+		w.Ledger().SetCompose("compose.yml")
+		old := deploy(t, w, w.Forge().Push("main", files), pipeline.Push)
+		wantState(t, w, old.ID, pipeline.Live)
+		sha := w.Forge().Push("main", files)
+		w.Engine().BehaveAs(sha, "queue", pipelinetest.Behavior{ExitAfter: 4 * time.Second, ExitCode: 1})
+		d := wantState(t, w, deploy(t, w, sha, pipeline.Push).ID, pipeline.RolledBack)
+		if !strings.Contains(d.Reason, "service queue") {
+			t.Errorf("reason %q", d.Reason)
+		}
+		wantVisitors(t, w, old.ID)
+	})
 }

@@ -65,7 +65,7 @@ func TestHeld_FilesOfTheServerAreReadAndWalkedWithTheCommits(t *testing.T) {
 	}
 	for at, want := range map[string][]string{
 		"config": {"./", "app.yml=a", "deep/", "deep/production.yml=b"}, "only": {"./", "here=c"}, "only/here": {".=c"}, ".env.local": {".=A=1"},
-		".": {"./", "Dockerfile=FROM scratch", "config/", "config/app.yml=a", ".env.local=A=1", "config/deep/", "config/deep/production.yml=b", "only/", "only/here=c"},
+		".": {"./", "Dockerfile=FROM scratch", "config/", "config/app.yml=a", "version.txt=" + tree.Commit().SHA, ".env.local=A=1", "config/deep/", "config/deep/production.yml=b", "only/", "only/here=c"},
 	} {
 		if _, files := hashAndFiles(t, tree, at); !slices.Equal(files, want) {
 			t.Errorf("%s has %q, want %q", at, files, want)

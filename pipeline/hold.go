@@ -45,7 +45,7 @@ func (x *run) letEnd(ctx context.Context) error {
 		return nil
 	}
 	for until := x.Now().Add(quietFor); x.Now().Before(until); {
-		open, err := x.Proxy.Inflight(ctx, x.live.ID)
+		open, err := x.Proxy.Inflight(ctx, x.live.StackID())
 		if err != nil {
 			return fmt.Errorf("count open requests: %w", err)
 		}

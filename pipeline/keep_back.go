@@ -82,6 +82,12 @@ func (x *run) liveKept(service string) (o ContainerOrder, kept bool, err error) 
 
 // startOld lets the container run again that was replaced.
 func (x *run) startOld(ctx context.Context, o ContainerOrder, old Container) error {
+	if old.up() && old.Policy == "no" { // it was told to end, or was about to be
+		var err error
+		if old, err = x.awaitEnd(ctx, old, undoBudget/2); err != nil {
+			return err
+		}
+	}
 	started := !old.up()
 	if started {
 		if err := x.Engine.Start(ctx, old.ID); err != nil {
@@ -110,7 +116,8 @@ func (r *Runner) putAway(ctx context.Context, c Container) error {
 }
 
 // retireKept removes the containers of kept services that the release replaced,
-// and ends those of services that it no longer has. A rollback leaves them.
+// and ends those of services that it no longer has: one whose volumes have no name
+// is only stopped. A rollback leaves them.
 func (x *run) retireKept(ctx context.Context) (int, error) {
 	if x.dep.Trigger == Rollback {
 		return 0, nil
@@ -131,16 +138,37 @@ func (x *run) retireKept(ctx context.Context) (int, error) {
 			return gone, err
 		}
 		for _, c := range over {
-			if err := x.setAside(ctx, c); err != nil {
-				return gone, err
+			if !c.up() && c.heirless(x.rel) {
+				continue // it was put away before
 			}
-			if err := x.Engine.Remove(ctx, c.ID); err != nil {
-				return gone, fmt.Errorf("remove container %s: %w", c.Name, err)
+			if err := x.retireOne(ctx, c); err != nil {
+				return gone, err
 			}
 			gone++
 		}
 	}
 	return gone, nil
+}
+
+// heirless reports whether nothing of the release has the container's volumes that
+// no name leads to: with the container they would be lost from sight.
+func (c Container) heirless(rel Release) bool {
+	svc, ok := rel.Stack.Service(c.Owner.Service)
+	return len(c.Anonymous) > 0 && (!ok || svc.Role != stack.Keep)
+}
+
+func (x *run) retireOne(ctx context.Context, c Container) error {
+	if c.heirless(x.rel) {
+		x.say("  %s is stopped and kept: its volumes have no name", c.Name)
+		return x.putAway(ctx, c)
+	}
+	if err := x.setAside(ctx, c); err != nil {
+		return err
+	}
+	if err := x.Engine.Remove(ctx, c.ID); err != nil {
+		return fmt.Errorf("remove container %s: %w", c.Name, err)
+	}
+	return nil
 }
 
 // replaced are the containers of a kept service that the release has made

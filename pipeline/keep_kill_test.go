@@ -1,15 +1,28 @@
 package pipeline_test
 
 import (
-	"context"
 	"errors"
-	"fmt"
+	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/pipeline/pipelinetest"
 )
+
+// cacheChanged is a world in which a version with a cache is live, and a push
+// waits that changes the cache and behaves so itself.
+func cacheChanged(web pipelinetest.Behavior) begun {
+	return func(t *testing.T) (*pipelinetest.World, string) {
+		w, _ := keptWorld(t)
+		w.Ledger().SetOverlay(withRedis("8"))
+		sha := w.Forge().Push("main", nil)
+		w.Engine().Behave(sha, web)
+		return w, w.Ledger().Queue(sha, pipeline.Push).ID
+	}
+}
 
 // A changed cache, killed at any call: one cache runs in the end, that of the
 // release that is live, with its data, and never were there two.
@@ -22,104 +35,106 @@ func TestKeep_KilledAtAnyCallExactlyOneRunsInTheEnd(t *testing.T) {
 		"good push":           {want: pipeline.Live},
 		"push that dies late": {web: pipelinetest.Behavior{ExitAfter: 3 * time.Second, ExitCode: 1}, want: pipeline.RolledBack},
 	} {
-		for _, after := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, after=%t", name, after), func(t *testing.T) {
-				t.Parallel()
-				for n, done := 1, false; !done; n++ {
-					done = keptKilledAt(t, n, after, c.web, c.want)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachDeath(t, cacheChanged(c.web), func(t *testing.T, w *pipelinetest.World, id string) {
+				startAgain(t, w)
+				reconcile(t, w)
+				got := wantEnd(t, w, id, c.want)
+				wantCache(t, w, map[bool]string{true: "8", false: "7"}[got.State == pipeline.Live])
+				if t.Failed() {
+					t.Log(w.Ledger().LogText(id))
 				}
 			})
-		}
+		})
 	}
 }
 
-// keptKilledAt is like killedAt, for a push that changes the cache.
-func keptKilledAt(t *testing.T, n int, after bool, web pipelinetest.Behavior, want pipeline.State) (done bool) {
+// wantCache checks that the cache of that version runs, and no other is there,
+// that it has the data of the first one, and reaches the web service.
+func wantCache(t *testing.T, w *pipelinetest.World, version string) {
 	t.Helper()
-	inKeptWorld(t, func(t *testing.T, w *pipelinetest.World, live pipeline.Deployment) {
-		was := redisAlone(t, w)
-		w.Ledger().SetOverlay(withRedis("8"))
-		sha := w.Forge().Push("main", nil)
-		w.Engine().Behave(sha, web)
-		d := w.Ledger().Queue(sha, pipeline.Push)
-		before := len(w.Calls())
-		fail, hit := at(n, after, pipelinetest.ErrKilled)
-		w.Fail = fail
-		if err := w.Run(context.Background(), d.ID); err != nil && hit() == "" {
-			t.Fatal(err)
-		}
-		w.Fail = nil
-		done = n > len(w.Calls())-before
-		if hit() != "" {
-			startAgain(t, w)
-		}
-		reconcile(t, w)
-		got, err := w.Ledger().Deployment(t.Context(), d.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got.State != want && !(want == pipeline.RolledBack && got.State == pipeline.Failed) {
-			t.Errorf("%s (%s), want %s", got.State, got.Reason, want)
-		}
-		now := redisAlone(t, w)
-		if (now.ID != was.ID) != (got.State == pipeline.Live) || !now.Always || now.Anonymous["/data"] != was.Anonymous["/data"] {
-			t.Errorf("deployment is %s, the cache was %+v, is %+v", got.State, was, now)
-		}
-		if left := keptThere(w); len(left) != 1 {
-			t.Errorf("left: %+v", left)
-		}
-		if m := w.Proxy().PeekMode("app1"); m.Kind != pipeline.ModeServe {
-			t.Errorf("visitors meet %+v", m)
-		}
-		kept := w.Engine().Answering("net-shopdefault/live", "web")
-		if len(kept) != 1 || kept[0] != "shop-web-"+string(colorOf(t, w))+"-"+w.Proxy().Serving("app1") {
-			t.Errorf("to the cache, %v answer as web", kept)
-		}
-		if t.Failed() {
-			t.Fatalf("killed at call %d (%s, after=%t)\n%s", n, hit(), after, w.Ledger().LogText(d.ID))
-		}
-	})
-	return done || t.Failed()
-}
-
-func colorOf(t *testing.T, w *pipelinetest.World) pipeline.Color {
-	t.Helper()
-	return entryOf(t, w).Color
+	now := redisAlone(t, w)
+	if now.Image != "sha256:redis:"+version || !now.Always || now.Anonymous["/data"] != "volume1" {
+		t.Errorf("the cache is %+v, want version %s", now, version)
+	}
+	if left := keptThere(w); len(left) != 1 {
+		t.Errorf("left: %+v", left)
+	}
+	if m := w.Proxy().PeekMode("app1"); m.Kind != pipeline.ModeServe {
+		t.Errorf("visitors meet %+v", m)
+	}
+	web := w.Engine().Answering("net-shopdefault/live", "web")
+	if len(web) != 1 || web[0] != "shop-web-"+string(entryOf(t, w).Color)+"-"+w.Proxy().Serving("app1") {
+		t.Errorf("to the cache, %v answer as web", web)
+	}
 }
 
 func TestKeep_AnyCallMayFailAndOneStillRuns(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("input/output error")
-	for _, after := range []bool{false, true} {
-		t.Run(fmt.Sprintf("after=%t", after), func(t *testing.T) {
-			t.Parallel()
-			for n, done := 1, false; !done; n++ {
-				inKeptWorld(t, func(t *testing.T, w *pipelinetest.World, live pipeline.Deployment) {
-					w.Ledger().SetOverlay(withRedis("8"))
-					d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
-					before := len(w.Calls())
-					fail, hit := at(n, after, boom)
-					w.Fail = fail
-					err := w.Run(t.Context(), d.ID)
-					done = n > len(w.Calls())-before
-					w.Fail = nil
-					if err != nil {
-						startAgain(t, w)
-					}
-					reconcile(t, w)
-					visitorsAreServed(t, w)
-					redisAlone(t, w)
-					if m := w.Proxy().PeekMode("app1"); m.Kind != pipeline.ModeServe {
-						t.Errorf("visitors meet %+v", m)
-					}
-					if t.Failed() {
-						t.Fatalf("call %d (%s)\n%s", n, hit(), w.Ledger().LogText(d.ID))
-					}
-				})
-				done = done || t.Failed()
+	eachFailure(t, boom, cacheChanged(pipelinetest.Behavior{}), func(t *testing.T, w *pipelinetest.World, failed failure) {
+		if failed.said != nil {
+			startAgain(t, w)
+		}
+		reconcile(t, w)
+		visitorsAreServed(t, w)
+		redisAlone(t, w)
+		if m := w.Proxy().PeekMode("app1"); m.Kind != pipeline.ModeServe {
+			t.Errorf("visitors meet %+v", m)
+		}
+		if t.Failed() {
+			t.Log(w.Ledger().LogText(failed.id))
+		}
+	})
+}
+
+// What fails before the old cache is stopped leaves it as it was: nothing is
+// done to it, and visitors do not wait for it.
+func TestKeep_WhatFailsBeforeAnythingIsStoppedLeavesItUntouched(t *testing.T) {
+	t.Parallel()
+	begin := cacheChanged(pipelinetest.Behavior{})
+	stopped := 0 // the moment
+	synctest.Test(t, func(t *testing.T) {
+		w, id := begin(t)
+		before := len(w.Calls())
+		counting(w, func(n int, call string, _ bool) error {
+			if stopped > 0 || call != "engine.SetPolicy" {
+				return nil
 			}
+			stopped = n
+			for _, first := range []string{"engine.Ensure", "proxy.SetMode"} {
+				if !slices.Contains(w.Calls()[before:], first) {
+					t.Errorf("it is stopped before %s", first)
+				}
+			}
+			return nil
 		})
-	}
+		if err := w.Run(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	})
+	eachFailure(t, errors.New("input/output error"), begin, func(t *testing.T, w *pipelinetest.World, failed failure) {
+		d := w.Ledger().All()[1]
+		if failed.n >= stopped || d.ID == failed.id && d.State == pipeline.Live {
+			return // not before, or not in vain
+		}
+		now := redisAlone(t, w)
+		if now.Image != "sha256:redis:7" || now.Policy != "always" || time.Since(now.StartedAt) < time.Hour {
+			t.Errorf("deployment is %s, the cache is %+v", d.State, now)
+		}
+		for _, effect := range w.Engine().Effects() {
+			if call, name, _ := strings.Cut(effect, " "); name == now.Name && call != "engine.Start" && call != "engine.Join" && call != "engine.SetPolicy" {
+				t.Errorf("the cache met %s", call)
+			}
+		}
+		if told := done(w, "engine.SetPolicy", now.Name); told > 1 { // the first deployment's
+			t.Errorf("its policy was set %d times", told)
+		}
+		if m := w.Proxy().PeekMode("app1"); m.Kind != pipeline.ModeServe {
+			t.Errorf("visitors meet %+v", m)
+		}
+	})
 }
 
 // The control: two caches that run are found out.

@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -47,13 +48,19 @@ func keptThere(w *pipelinetest.World) []pipeline.Container {
 func inKeptWorld(t *testing.T, f func(*testing.T, *pipelinetest.World, pipeline.Deployment)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := pipelinetest.New()
-		w.Ledger().SetOverlay(withRedis("7"))
-		live := deploy(t, w, w.Forge().Push("main", nil), pipeline.Push)
-		wantState(t, w, live.ID, pipeline.Live)
-		time.Sleep(time.Hour)
+		w, live := keptWorld(t)
 		f(t, w, live)
 	})
+}
+
+func keptWorld(t *testing.T) (*pipelinetest.World, pipeline.Deployment) {
+	t.Helper()
+	w := pipelinetest.New()
+	w.Ledger().SetOverlay(withRedis("7"))
+	live := deploy(t, w, w.Forge().Push("main", nil), pipeline.Push)
+	wantState(t, w, live.ID, pipeline.Live)
+	time.Sleep(time.Hour) // bubble time
+	return w, live
 }
 
 func TestKeep_AnUnchangedServiceIsNotTouched(t *testing.T) {
@@ -230,6 +237,31 @@ func TestKeep_AServiceThatLeftTheFilesEndsOnceTheDeploymentIsLive(t *testing.T) 
 		d := deploy(t, w, w.Forge().Push("main", nil), pipeline.Push)
 		w.Fail = nil
 		wantState(t, w, d.ID, pipeline.Live)
+		// Nothing else leads to its volume: it stands still, and says so to nobody.
+		left := keptThere(w)
+		if len(left) != 1 || left[0].Running || left[0].Policy != "no" || left[0].Anonymous["/data"] == "" {
+			t.Fatalf("left: %+v", left)
+		}
+		reconcile(t, w)
+		if again := deploy(t, w, w.Forge().PushNothing("main"), pipeline.Push); again.Carries != d.ID {
+			t.Errorf("a push that changes nothing carries on %q:\n%s", again.Carries, w.Ledger().LogText(again.ID))
+		}
+		w.Ledger().SetOverlay(withRedis("7"))
+		wantState(t, w, deploy(t, w, w.Forge().Push("main", nil), pipeline.Push).ID, pipeline.Live)
+		if now := redisAlone(t, w); now.Anonymous["/data"] != left[0].Anonymous["/data"] {
+			t.Errorf("was %+v, is %+v", left[0], now)
+		}
+	})
+}
+
+func TestKeep_AServiceWithoutVolumesThatLeftTheFilesIsRemoved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := pipelinetest.New()
+		w.Ledger().SetOverlay("services: {mail: {image: \"mail:1\"}}")
+		wantState(t, w, deploy(t, w, w.Forge().Push("main", nil), pipeline.Push).ID, pipeline.Live)
+		w.Ledger().SetOverlay("")
+		wantState(t, w, deploy(t, w, w.Forge().Push("main", nil), pipeline.Push).ID, pipeline.Live)
 		if left := keptThere(w); len(left) != 0 {
 			t.Errorf("left: %+v", left)
 		}
@@ -298,6 +330,45 @@ services:
 				} else if d.State != pipeline.Failed || !strings.Contains(d.Reason, c.want) {
 					t.Errorf("%s: %s", d.State, d.Reason)
 				}
+			})
+		})
+	}
+}
+
+// The engine carries a stop through that it has begun, also where nobody waits any
+// more: what is to run again must have ended first.
+func TestKeep_OneThatIsBeingStoppedRunsAgainAfterTheUndo(t *testing.T) {
+	t.Parallel()
+	for _, killed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("killed=%t", killed), func(t *testing.T) {
+			t.Parallel()
+			inKeptWorld(t, func(t *testing.T, w *pipelinetest.World, live pipeline.Deployment) {
+				w.Engine().Linger(redisAlone(t, w).ID, 8*time.Second)
+				w.Ledger().SetOverlay(withRedis("8"))
+				d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
+				ctx, cancel := context.WithCancelCause(t.Context())
+				w.Fail = func(call string, after bool) error {
+					switch {
+					case call == "engine.Stop" && after && killed:
+						return pipelinetest.ErrKilled
+					case call == "engine.Stop" && after:
+						time.AfterFunc(time.Second, func() { cancel(pipeline.ErrCanceled) })
+					}
+					return nil
+				}
+				err := w.Run(ctx, d.ID)
+				w.Fail = nil
+				if killed {
+					w.Revive()
+					w.Ledger().SetOverlay(withRedis("7"))
+					w.Engine().Behave(d.Commit, pipelinetest.Behavior{BuildError: errors.New("no")})
+					err = w.Run(t.Context(), d.ID)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				redisAlone(t, w)
 			})
 		})
 	}

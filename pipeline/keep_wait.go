@@ -102,10 +102,19 @@ func (k keptNow) look(c Container, waited time.Duration) (well bool, why error) 
 		return true, nil
 	case c.Health == "unhealthy" && (k.started || waited >= keptPatience):
 		return false, errors.New("its health check says that it is unhealthy")
-	case waited >= keptBudget:
-		return false, fmt.Errorf("its health check has not become healthy within %s", keptBudget)
+	case waited >= k.budget():
+		return false, fmt.Errorf("its health check has not become healthy within %s", k.budget())
 	}
 	return false, nil
+}
+
+// budget is how long it may take to be healthy: its health check may say that it
+// begins slowly.
+func (k keptNow) budget() time.Duration {
+	if h := k.order.Service.Health; h != nil {
+		return keptBudget + h.StartPeriod
+	}
+	return keptBudget
 }
 
 // mayEnd reports whether the container ended as its file lets it: one that is

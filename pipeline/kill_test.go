@@ -1,9 +1,7 @@
 package pipeline_test
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,25 +9,6 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/pipeline/pipelinetest"
 )
-
-// at makes Fail answer err at the nth call made from now on, before or after
-// the call has had its effect.
-func at(n int, after bool, err error) (fail func(string, bool) error, hit func() string) {
-	seen, where := 0, ""
-	return func(call string, isAfter bool) error {
-		if call == "proxy.Visits" {
-			return nil // it is not listed among the calls
-		}
-		if !isAfter {
-			seen++
-		}
-		if seen == n && isAfter == after && where == "" {
-			where = call
-			return err
-		}
-		return nil
-	}, func() string { return where }
-}
 
 // shortGuard keeps the calls few that a run makes; the preview is there to be
 // left behind.
@@ -52,8 +31,8 @@ func visitorsAreServed(t *testing.T, w *pipelinetest.World) {
 // what was interrupted.
 func startAgain(t *testing.T, w *pipelinetest.World) {
 	t.Helper()
-	w.Fail = nil
 	w.Revive()
+	watched(t, w)
 	if err := w.Runner().Reconcile(t.Context(), w.Ledger().Current); err != nil {
 		t.Fatalf("reconcile: %v", err)
 	}
@@ -66,6 +45,20 @@ func startAgain(t *testing.T, w *pipelinetest.World) {
 	}
 }
 
+// pushed is a world in which a version is live and a push waits that behaves so.
+func pushed(b pipelinetest.Behavior) begun {
+	return func(t *testing.T) (*pipelinetest.World, string) {
+		w := pipelinetest.New()
+		w.Ledger().SetOverlay(shortGuard)
+		wantState(t, w, deploy(t, w, w.Forge().Push("main", nil), pipeline.Push).ID, pipeline.Live)
+		sha := w.Forge().Push("main", nil)
+		w.Engine().Behave(sha, b)
+		return w, w.Ledger().Queue(sha, pipeline.Push).ID
+	}
+}
+
+// Whenever the server dies, the push ends as if it had not, and visitors are
+// served meanwhile, unless the version itself dies under them.
 func TestRun_KilledAtAnyCallItEndsAsIfItHadNotBeen(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -76,105 +69,49 @@ func TestRun_KilledAtAnyCallItEndsAsIfItHadNotBeen(t *testing.T) {
 		"push that ends":      {behavior: pipelinetest.Behavior{ExitAfter: time.Nanosecond, ExitCode: 1}, want: pipeline.Failed},
 		"push that dies late": {behavior: pipelinetest.Behavior{ExitAfter: 3 * time.Second, ExitCode: 1}, want: pipeline.RolledBack},
 	} {
-		for _, after := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, after=%t", name, after), func(t *testing.T) {
-				t.Parallel()
-				for n, done := 1, false; !done; n++ {
-					done = killedAt(t, n, after, c.behavior, c.want)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachDeath(t, pushed(c.behavior), func(t *testing.T, w *pipelinetest.World, id string) {
+				if c.behavior.ExitAfter == 0 {
+					visitorsAreServed(t, w)
+				}
+				startAgain(t, w)
+				serves := w.Ledger().All()[0].ID
+				if d := wantEnd(t, w, id, c.want); d.State == pipeline.Live {
+					serves = id
+				}
+				wantServed(t, w, serves)
+				if e := entryOf(t, w); e.Preview != nil {
+					t.Errorf("a preview of %s is left behind", e.Preview.Deployment)
 				}
 			})
-		}
+		})
 	}
 }
 
-// killedAt kills the server at the nth call and starts it again; true when the
-// run has fewer calls.
-func killedAt(t *testing.T, n int, after bool, b pipelinetest.Behavior, want pipeline.State) (done bool) {
+// wantEnd is wantState, but that a container that dies after a while may be seen
+// dead by a late probe already.
+func wantEnd(t *testing.T, w *pipelinetest.World, id string, want pipeline.State) pipeline.Deployment {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		w := pipelinetest.New()
-		w.Ledger().SetOverlay(shortGuard)
-		old := deploy(t, w, w.Forge().Push("main", nil), pipeline.Push)
-		sha := w.Forge().Push("main", nil)
-		w.Engine().Behave(sha, b)
-		d := w.Ledger().Queue(sha, pipeline.Push)
-		before := len(w.Calls())
-		fail, hit := at(n, after, pipelinetest.ErrKilled)
-		w.Fail = fail
-		if err := w.Run(context.Background(), d.ID); err != nil && hit() == "" {
-			t.Fatal(err)
-		}
-		w.Fail = nil
-		done = n > len(w.Calls())-before
-		if hit() != "" {
-			visitorsAreServedAfterKill(t, w, b)
-			startAgain(t, w)
-		}
-		got, err := w.Ledger().Deployment(t.Context(), d.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		// A container that dies after 3 s may be seen dead by a late probe.
-		if got.State != want && !(want == pipeline.RolledBack && got.State == pipeline.Failed) {
-			t.Errorf("killed at call %d (%s, after=%t): %s (%s), want %s\n%s", n, hit(), after, got.State, got.Reason, want, w.Ledger().LogText(d.ID))
-		}
-		serving := old.ID
-		if got.State == pipeline.Live {
-			serving = d.ID
-		}
-		wantServed(t, w, serving)
-		if e := entryOf(t, w); e.Preview != nil {
-			t.Errorf("a preview of %s is left behind", e.Preview.Deployment)
-		}
-		if t.Failed() {
-			t.Fatalf("killed at call %d (%s, after=%t)\n%s", n, hit(), after, w.Ledger().LogText(d.ID))
-		}
-	})
-	return done || t.Failed()
-}
-
-// visitorsAreServedAfterKill holds while no server runs, unless the version
-// itself has died under the visitors.
-func visitorsAreServedAfterKill(t *testing.T, w *pipelinetest.World, b pipelinetest.Behavior) {
-	t.Helper()
-	if b.ExitAfter == 0 {
-		visitorsAreServed(t, w)
+	if d := w.Ledger().All()[1]; want == pipeline.RolledBack && d.ID == id && d.State == pipeline.Failed {
+		want = pipeline.Failed
 	}
+	return wantState(t, w, id, want)
 }
 
 func TestRun_AnyCallMayFailWithoutHarmToVisitors(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("input/output error")
-	for _, after := range []bool{false, true} {
-		t.Run(fmt.Sprintf("after=%t", after), func(t *testing.T) {
-			t.Parallel()
-			for n, done := 1, false; !done; n++ {
-				synctest.Test(t, func(t *testing.T) {
-					w := pipelinetest.New()
-					w.Ledger().SetOverlay(shortGuard)
-					deploy(t, w, w.Forge().Push("main", nil), pipeline.Push)
-					d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
-					before := len(w.Calls())
-					fail, hit := at(n, after, boom)
-					w.Fail = fail
-					err := w.Run(t.Context(), d.ID)
-					done = n > len(w.Calls())-before
-					w.Fail = nil
-					visitorsAreServed(t, w)
-					if err != nil {
-						startAgain(t, w) // what cannot be journaled is tried again
-					}
-					visitorsAreServed(t, w)
-					got, derr := w.Ledger().Deployment(t.Context(), d.ID)
-					if derr != nil || !got.State.Ended() {
-						t.Errorf("call %d (%s): run said %v, deployment is %s (%s)\n%s", n, hit(), err, got.State, got.Reason, w.Ledger().LogText(d.ID))
-						done = true
-					}
-				})
-				done = done || t.Failed()
-			}
-		})
-	}
+	eachFailure(t, boom, pushed(pipelinetest.Behavior{}), func(t *testing.T, w *pipelinetest.World, failed failure) {
+		visitorsAreServed(t, w)
+		if failed.said != nil {
+			startAgain(t, w) // what cannot be journaled is tried again
+		}
+		visitorsAreServed(t, w)
+		if d := w.Ledger().All()[1]; d.ID != failed.id || !d.State.Ended() {
+			t.Errorf("run said %v, deployment is %s (%s)\n%s", failed.said, d.State, d.Reason, w.Ledger().LogText(d.ID))
+		}
+	})
 }
 
 // The control: a world in which the swing happens but is not remembered must

@@ -312,7 +312,7 @@ func (x *run) hopAll(ctx context.Context, d Deployment, rel Release, which func(
 	if err != nil {
 		return fmt.Errorf("list containers: %w", err)
 	}
-	for _, h := range x.hops(x.app, rel.Stack, d.ID, there) {
+	for _, h := range x.hops(x.app, rel.Stack, d.StackID(), there) {
 		if which(h) {
 			if err := x.hop(ctx, h); err != nil {
 				return err

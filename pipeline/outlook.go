@@ -24,6 +24,8 @@ type outlook struct {
 	left     []string // kept services that the files no longer have
 	networks []string // that are to be made
 	ran      bool     // what runs once for this release did so before
+	same     bool     // nothing but the commit is another one than the live release's
+	asks     PermissionDiff
 }
 
 // keptFate is what becomes of one kept service.
@@ -71,6 +73,7 @@ func (r *Runner) Plan(ctx context.Context, a App, tree Tree) (PlanSummary, error
 	}
 	out := o.summary()
 	if refusal != nil {
+		out.Permissions = x.permissionDiff(rendered, refusal)
 		for _, p := range refusal.Missing() {
 			out.Missing = append(out.Missing, fmt.Sprintf("the permission %s: %s", p, stack.Allow(a.Name, []stack.Permission{p})))
 		}
@@ -83,13 +86,9 @@ func (r *Runner) Plan(ctx context.Context, a App, tree Tree) (PlanSummary, error
 	return out, nil
 }
 
-// describe says in the log what the run will do.
-func (x *run) describe(ctx context.Context) error {
-	o, err := x.outlook(ctx)
-	if err != nil {
-		return err
-	}
-	x.supplies = o.supplies
+// describe says in the log what the run will do: all of it.
+func (x *run) describe(o outlook) {
+	x.supplies, o.same = o.supplies, false
 	for _, g := range o.summary().groups() {
 		for _, line := range g.lines {
 			if g.name != "" {
@@ -98,12 +97,11 @@ func (x *run) describe(ctx context.Context) error {
 			x.say("  %s", line)
 		}
 	}
-	return nil
 }
 
 // outlook looks at what there is. It changes nothing.
 func (x *run) outlook(ctx context.Context) (outlook, error) {
-	o := outlook{app: x.app, rel: x.rel, color: x.dep.Color, trigger: x.dep.Trigger, live: x.live}
+	o := outlook{app: x.app, rel: x.rel, color: x.dep.Color, trigger: x.dep.Trigger, live: x.live, asks: x.permissionDiff(x.rel.Stack, nil)}
 	var err error
 	if x.dep.Trigger != Rollback {
 		if o.supplies, err = x.suppliesOf(ctx, x.app, o.rel.Stack, x.tree, x.env); err != nil {
@@ -131,7 +129,11 @@ func (x *run) outlook(ctx context.Context) (outlook, error) {
 	if o.ran, err = x.ranBefore(ctx, o); err != nil {
 		return o, err
 	}
-	return o, x.lookKept(ctx, &o)
+	if err := x.lookKept(ctx, &o); err != nil {
+		return o, err
+	}
+	o.same, err = o.unchanged(x.liveRel)
+	return o, err
 }
 
 // ranBefore reports whether what runs once for the release has done so. A release
@@ -179,10 +181,14 @@ func (x *run) whereBound(ctx context.Context, s stack.Stack) (stack.Stack, error
 
 // lookKept finds out what becomes of the kept services.
 func (x *run) lookKept(ctx context.Context, o *outlook) error {
-	there, err := x.keptThere(ctx, x.app.ID)
+	all, err := x.Engine.List(ctx, Filter{AppID: x.app.ID})
 	if err != nil {
+		return fmt.Errorf("list containers: %w", err)
+	}
+	if err := x.onlyWriter(o.rel.Stack, all); err != nil {
 		return err
 	}
+	there := keptOf(all)
 	for _, svc := range keptServices(o.rel.Stack) {
 		k, err := x.keptFate(*o, svc, there[svc.Name])
 		if err != nil {
@@ -192,7 +198,8 @@ func (x *run) lookKept(ctx context.Context, o *outlook) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(there)) {
 		svc, ok := o.rel.Stack.Service(name)
-		if x.dep.Trigger != Rollback && (!ok || svc.Role != stack.Keep) {
+		rests := !slices.ContainsFunc(there[name], func(c Container) bool { return c.up() || !c.heirless(o.rel) })
+		if x.dep.Trigger != Rollback && (!ok || svc.Role != stack.Keep) && !rests {
 			o.left = append(o.left, name)
 		}
 	}
@@ -246,7 +253,7 @@ type group struct {
 func (p PlanSummary) groups() []group {
 	return []group{
 		{"", p.Build}, {"", p.Pull}, {"", p.Create}, {"", p.Release}, {"", p.Replace}, {"blink", p.Blink}, {"", p.Keep},
-		{"aside", p.Aside}, {"note", p.Notes}, {"missing", p.Missing},
+		{"aside", p.Aside}, {"note", p.Notes}, {"permission", p.Permissions.changes()}, {"missing", p.Missing},
 	}
 }
 

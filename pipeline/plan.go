@@ -13,6 +13,9 @@ import (
 // plan reads the commit's compose files, chooses the idle color and says in the
 // log what will happen.
 func (x *run) plan(ctx context.Context) (string, error) {
+	if err := x.alone(ctx); err != nil {
+		return "", err
+	}
 	x.dep.Color = Blue
 	if x.live.ID != "" {
 		x.dep.Color = x.live.Color.Other()
@@ -24,23 +27,42 @@ func (x *run) plan(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("read release: %w", err)
 		}
 		x.rel = rel
-		if err := x.describe(ctx); err != nil {
+		o, err := x.outlook(ctx)
+		if err != nil {
 			return "", err
 		}
+		x.describe(o)
 		return fmt.Sprintf("release of %s as it was, on %s", Short(rel.Commit), x.dep.Color), nil
 	}
 	rendered, err := Render(ctx, x.app, x.tree, x.env)
 	if err != nil {
-		return "", err
+		return "", x.withDiff(rendered, err)
 	}
 	x.rel = Release{
 		AppID: x.app.ID, Commit: x.dep.Commit, Stack: rendered, EnvVersion: x.envVersion,
 		Images: map[string]string{}, CreatedAt: x.Now(),
 	}
-	if err := x.describe(ctx); err != nil {
+	o, err := x.outlook(ctx)
+	if err != nil {
 		return "", err
 	}
+	if said, carried := x.carryOn(ctx, o); carried {
+		return said, nil
+	}
+	x.describe(o)
 	return fmt.Sprintf("%d service(s) on %s", len(rendered.Services), x.dep.Color), nil
+}
+
+// alone waits for a look that took the app for settled, because this run had not
+// begun: it would go on to start what this run stops. Who looks from now on sees
+// that a deployment is under way.
+func (x *run) alone(ctx context.Context) error {
+	done, err := x.Turn(ctx, x.app.ID)
+	if err != nil {
+		return err
+	}
+	done()
+	return nil
 }
 
 // Render reads the app's compose files from the tree and converts them. Where

@@ -145,6 +145,8 @@ type Addresses interface {
 	// Release frees the addresses of a deployment whose containers are gone and
 	// which no table names.
 	ReleaseAddresses(ctx context.Context, deployment string) error
+	// AddressHolders are the app's deployments that hold addresses.
+	AddressHolders(ctx context.Context, appID string) ([]string, error)
 	// AppSubnet returns the subnet of one of the app's networks: the one it has,
 	// unless that overlaps used, else one that does not. key is the network's
 	// within the app, see Runner.AppNetwork; used is what others than this

@@ -24,7 +24,7 @@ func (x *run) showPreview(ctx context.Context) error {
 	}
 	shown := false
 	err = x.amend(ctx, x.app.ID, func(have *Entry) bool {
-		if shown = have.Deployment == x.live.ID; shown {
+		if shown = have.Deployment == x.live.StackID(); shown {
 			have.Preview = previewOf(x.dep, x.rel, e)
 		}
 		return shown
@@ -56,7 +56,7 @@ func (x *run) previewOld(ctx context.Context) (*Preview, error) {
 
 // previewOf shows the deployment whose entry it is, to whom the release lets.
 func previewOf(d Deployment, rel Release, e Entry) *Preview {
-	p := &Preview{Deployment: d.ID, Commit: d.Commit, Color: d.Color, Host: rel.Stack.Preview.Host, Paths: e.Paths}
+	p := &Preview{Deployment: d.StackID(), Commit: d.Commit, Color: d.Color, Host: rel.Stack.Preview.Host, Paths: e.Paths}
 	if token := rel.Stack.Preview.Token; token != "" {
 		sum := sha256.Sum256([]byte(token))
 		p.Token = hex.EncodeToString(sum[:])

@@ -16,22 +16,29 @@ import (
 )
 
 // probe asks the idle color whether it is ready: it must be alive, healthy
-// where it has a health check, and answer several times in a row.
+// where it has a health check, and answer several times in a row. All are asked
+// at the same time.
 func (x *run) probe(ctx context.Context) (string, error) {
-	var seen []string
-	for _, c := range x.web() {
-		svc, ok := x.rel.Stack.Service(c.Owner.Service)
-		if !ok {
-			continue
+	web := x.web()
+	seen := make([]string, len(web))
+	on, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	err := abreast(web, func(i int, c Container) error {
+		svc, _ := x.rel.Stack.Service(c.Owner.Service)
+		line, err := x.probeOne(on, svc, c)
+		if err == nil {
+			seen[i] = strings.TrimPrefix(called(svc, c), "service ") + ": " + line
+			return nil
 		}
-		line, err := x.probeOne(ctx, svc, c)
-		if err != nil {
-			if !interrupted(ctx) {
-				x.tailLog(context.WithoutCancel(ctx), c)
-			}
-			return "", fmt.Errorf("%s: %w", called(svc, c), err)
+		if on.Err() == nil { // else another one has failed before, or the run ends
+			x.tailLog(context.WithoutCancel(ctx), c)
 		}
-		seen = append(seen, strings.TrimPrefix(called(svc, c), "service ")+": "+line)
+		err = fmt.Errorf("%s: %w", called(svc, c), err)
+		stop(err) // the first one counts
+		return err
+	})
+	if err != nil {
+		return "", context.Cause(on)
 	}
 	return strings.Join(seen, "; "), x.showPreview(ctx)
 }
@@ -85,7 +92,7 @@ func (x *run) probeOne(ctx context.Context, svc stack.Service, c Container) (str
 			good = 0
 		}
 		if last.text != before.text {
-			x.say("  %s → %s", question(svc.Probe), last.text)
+			x.say("  %s: %s → %s", strings.TrimPrefix(called(svc, c), "service "), question(svc.Probe), last.text)
 		}
 		if good >= svc.Probe.Successes && (!now.HasCheck || now.Health == "healthy") {
 			return fmt.Sprintf("%s, %d of %d in a row after %s", last.text, good, svc.Probe.Successes, x.Now().Sub(begun).Round(time.Millisecond)), nil

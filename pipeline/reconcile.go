@@ -30,9 +30,10 @@ func (r *Runner) Reconcile(ctx context.Context, current Current) error {
 	if err != nil {
 		return fmt.Errorf("read what should run: %w", err)
 	}
-	byID := map[string]Deployment{}
+	r.drifts.keep(apps)
+	byStack := map[string]Deployment{}
 	for _, d := range active {
-		byID[d.ID] = d
+		byStack[d.StackID()] = d
 	}
 	var errs []error
 	for _, a := range apps {
@@ -40,14 +41,10 @@ func (r *Runner) Reconcile(ctx context.Context, current Current) error {
 			errs = append(errs, fmt.Errorf("app %s: %w", a.Name, err))
 		}
 	}
-	for _, a := range apps {
-		if err := r.mend(ctx, a, there, active, current); err != nil {
-			errs = append(errs, fmt.Errorf("app %s: %w", a.Name, err))
-		}
-	}
+	errs = append(errs, r.mendAll(ctx, apps, there, active, current))
 	for _, c := range there {
 		// What else runs of an app is its run's to decide, while there is one.
-		if d := byID[c.Owner.Deployment]; d.State == Live && c.Owner.Role == stack.Web && c.Purpose == "" && underWay(active, d.AppID) {
+		if d := byStack[c.Owner.Deployment]; d.State == Live && c.Owner.Role == stack.Web && c.Purpose == "" && underWay(active, d.AppID) {
 			if err := r.revive(ctx, c); err != nil {
 				errs = append(errs, fmt.Errorf("container %s: %w", c.Name, err))
 			}
@@ -62,18 +59,31 @@ func (r *Runner) Reconcile(ctx context.Context, current Current) error {
 		}
 	}
 	// Last: visitors have left them by now, or they are not ended.
+	return errors.Join(append(errs, r.endAll(ctx, apps, there, byStack))...)
+}
+
+// endAll ends the containers of no current deployment, and kept services of no
+// app.
+func (r *Runner) endAll(ctx context.Context, apps []App, there []Container, byStack map[string]Deployment) error {
+	var all []chore
 	for _, c := range there {
-		var err error
-		if _, current := byID[c.Owner.Deployment]; !current && c.Owner.Deployment != "" {
-			err = r.endOrphan(ctx, c)
+		var end func(context.Context, Container) error
+		if _, current := byStack[c.Owner.Deployment]; !current && c.Owner.Deployment != "" {
+			end = r.endOrphan
 		} else if !current && !slices.ContainsFunc(apps, func(a App) bool { return a.ID == c.Owner.AppID }) {
-			err = r.endStray(ctx, c)
+			end = r.endStray
 		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("container %s: %w", c.Name, err))
+		if end == nil {
+			continue
 		}
+		all = append(all, chore{"end " + c.ID, func(ctx context.Context) error {
+			if err := end(ctx, c); err != nil {
+				return fmt.Errorf("container %s: %w", c.Name, err)
+			}
+			return nil
+		}})
 	}
-	return errors.Join(errs...)
+	return r.each(ctx, all)
 }
 
 // underWay reports whether a run or a person decides about the app.
@@ -107,7 +117,7 @@ func (r *Runner) endStray(ctx context.Context, c Container) error {
 // endOrphan ends a container of no current deployment, unless requests are
 // still open on it: then its run, or the next look, ends it.
 func (r *Runner) endOrphan(ctx context.Context, c Container) error {
-	if left, err := r.detached(ctx, c); left || err != nil {
+	if left, err := r.goesOn(ctx, c); left || err != nil {
 		return err
 	}
 	if c.Running {
@@ -206,7 +216,7 @@ func (r *Runner) pointed(ctx context.Context, have Entry) (Deployment, error) {
 	if have.Deployment == "" {
 		return Deployment{}, nil
 	}
-	d, err := r.Ledger.Deployment(ctx, have.Deployment)
+	d, err := r.onStack(ctx, have)
 	if errors.Is(err, ErrNotFound) || err == nil && !d.State.Serves() {
 		return Deployment{}, nil
 	}
@@ -214,6 +224,23 @@ func (r *Runner) pointed(ctx context.Context, have Entry) (Deployment, error) {
 		return Deployment{}, fmt.Errorf("read the deployment that visitors are on: %w", err)
 	}
 	return d, nil
+}
+
+// onStack is the deployment to which the stack belongs that the entry names: the
+// one that made it, or the live one that carries it on.
+func (r *Runner) onStack(ctx context.Context, have Entry) (Deployment, error) {
+	d, err := r.Ledger.Deployment(ctx, have.Deployment)
+	if err != nil || d.State != Retired {
+		return d, err
+	}
+	live, err := r.Ledger.LiveDeployment(ctx, have.AppID)
+	switch {
+	case err == nil && live.StackID() == d.ID:
+		return live, nil
+	case err == nil || errors.Is(err, ErrNotFound):
+		return d, nil
+	}
+	return d, err
 }
 
 // unpoint takes an app out of the table of which nothing is live.
@@ -238,7 +265,7 @@ func (r *Runner) movedOn(ctx context.Context, have Entry) (bool, error) {
 	if have.Deployment == "" {
 		return false, nil
 	}
-	d, err := r.Ledger.Deployment(ctx, have.Deployment)
+	d, err := r.onStack(ctx, have)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}

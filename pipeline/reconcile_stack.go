@@ -44,35 +44,66 @@ type mending struct {
 	do   func(context.Context) error
 }
 
-// mend makes what runs of a settled app equal to its live release, and touches
-// nothing that is right. A run may begin meanwhile: what is to do is looked for
-// again in the app's turn.
-func (r *Runner) mend(ctx context.Context, a App, there []Container, active []Deployment, current Current) error {
+// mendAll makes what runs of settled apps equal to their live releases, and
+// touches nothing that is right.
+func (r *Runner) mendAll(ctx context.Context, apps []App, there []Container, active []Deployment, current Current) error {
+	var errs []error
+	var all []chore
+	for _, a := range apps {
+		wants, err := r.inWant(ctx, a, there, active)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("app %s: %w", a.Name, err))
+		}
+		if wants {
+			all = append(all, r.mending(a, current))
+		}
+	}
+	return errors.Join(append(errs, r.each(ctx, all))...)
+}
+
+// inWant reports whether something of a settled app is not as it should be.
+func (r *Runner) inWant(ctx context.Context, a App, there []Container, active []Deployment) (bool, error) {
 	s, ok, err := r.settledOf(ctx, a, active)
 	if err != nil || !ok {
-		return err
+		return false, err
 	}
 	mine := ofApp(there, a.ID)
-	r.drifts.note(r.Logger, a, s.drift(mine))
+	r.drifts.note(r.Logger, a, s.drift(mine), r.Now())
 	todo, err := s.mendings(mine)
-	if err != nil || len(todo) == 0 {
-		return err
-	}
+	return len(todo) > 0, err
+}
+
+func (r *Runner) mending(a App, current Current) chore {
+	return chore{"mend " + a.ID, func(ctx context.Context) error {
+		if err := r.mend(ctx, a, current); err != nil {
+			return fmt.Errorf("app %s: %w", a.Name, err)
+		}
+		return nil
+	}}
+}
+
+// mend does what is to do. A run may have begun meanwhile: it is looked for in the
+// app's turn.
+func (r *Runner) mend(ctx context.Context, a App, current Current) error {
 	done, err := r.Turn(ctx, a.ID)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if _, active, err = current(ctx); err != nil {
+	_, active, err := current(ctx)
+	if err != nil {
 		return fmt.Errorf("read what should run: %w", err)
 	}
-	if s, ok, err = r.settledOf(ctx, a, active); err != nil || !ok {
+	s, ok, err := r.settledOf(ctx, a, active)
+	if err != nil || !ok {
 		return err
 	}
-	if mine, err = r.Engine.List(ctx, Filter{AppID: a.ID}); err != nil {
+	mine, err := r.Engine.List(ctx, Filter{AppID: a.ID})
+	if err != nil {
 		return fmt.Errorf("list containers: %w", err)
 	}
-	if todo, err = s.mendings(mine); err != nil {
+	todo, err := s.mendings(mine)
+	if err != nil {
 		return err
 	}
 	var errs []error
@@ -85,21 +116,17 @@ func (r *Runner) mend(ctx context.Context, a App, there []Container, active []De
 	return errors.Join(errs...)
 }
 
-// mendOne is mend for the app of that ID.
+// mendOne has the app of that ID mended, and waits for nothing: what others are in
+// want of may be more urgent.
 func (r *Runner) mendOne(ctx context.Context, appID string, current Current) error {
-	there, err := r.Engine.List(ctx, Filter{AppID: appID})
-	if err != nil {
-		return fmt.Errorf("list containers: %w", err)
-	}
-	apps, active, err := current(ctx)
+	apps, _, err := current(ctx)
 	if err != nil {
 		return fmt.Errorf("read what should run: %w", err)
 	}
-	i := slices.IndexFunc(apps, func(a App) bool { return a.ID == appID })
-	if i < 0 {
-		return nil
+	if i := slices.IndexFunc(apps, func(a App) bool { return a.ID == appID }); i >= 0 {
+		r.soon(ctx, r.mending(apps[i], current))
 	}
-	return r.mend(ctx, apps[i], there, active, current)
+	return nil
 }
 
 func ofApp(there []Container, appID string) []Container {
@@ -138,7 +165,7 @@ func (s settled) mendings(there []Container) ([]mending, error) {
 			out = append(out, s.mendColored(svc, there)...)
 		}
 	}
-	for _, h := range s.hops(s.app, s.rel.Stack, s.live.ID, there) {
+	for _, h := range s.hops(s.app, s.rel.Stack, s.live.StackID(), there) {
 		out = append(out, mending{"bringing " + h.container.Name + " to where the live color is called", func(ctx context.Context) error {
 			return s.hop(ctx, h)
 		}})
@@ -194,10 +221,10 @@ func (s settled) mendColored(svc stack.Service, there []Container) []mending {
 	var out []mending
 	for replica := range max(svc.Replicas, 1) {
 		i := slices.IndexFunc(there, func(c Container) bool {
-			return c.Owner.Deployment == s.live.ID && c.Owner.Service == svc.Name && c.Replica == replica && c.Purpose == ""
+			return c.Owner.Deployment == s.live.StackID() && c.Owner.Service == svc.Name && c.Replica == replica && c.Purpose == ""
 		})
 		switch {
-		case svc.Single && (i < 0 || !there[i].up()) && runsElsewhere(there, svc, s.live.ID):
+		case svc.Single && (i < 0 || !there[i].up()) && runsElsewhere(there, svc, s.live.StackID()):
 		case i < 0:
 			out = append(out, mending{"making a live container again that is gone: " + svc.Name, func(ctx context.Context) error {
 				return s.remake(ctx, svc, replica)

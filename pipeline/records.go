@@ -65,6 +65,14 @@ type EnvVar struct {
 	UpdatedAt time.Time
 }
 
+// HeldFile is what may be told about a file that the server holds for an app.
+type HeldFile struct {
+	Path      string
+	Version   int64 // of the app's environment when it was last set
+	Size      int64 // in bytes
+	UpdatedAt time.Time
+}
+
 // Token is an API token; only its hash is kept.
 type Token struct {
 	ID        string

@@ -85,7 +85,7 @@ func (x *run) loadRun(ctx context.Context) (err error) {
 	if x.rel, err = x.Ledger.Release(ctx, x.dep.ReleaseID); err != nil {
 		return fmt.Errorf("read release: %w", err)
 	}
-	x.containers, err = x.Engine.List(ctx, Filter{AppID: x.app.ID, Deployment: x.dep.ID})
+	x.containers, err = x.Engine.List(ctx, Filter{AppID: x.app.ID, Deployment: x.dep.StackID()})
 	if err != nil {
 		return fmt.Errorf("list containers: %w", err)
 	}

@@ -32,10 +32,8 @@ func (x *run) stopOld(ctx context.Context) (string, error) {
 	if err := x.stopAll(ctx, old); err != nil {
 		return "", err
 	}
-	for id := range over {
-		if err := x.Ledger.ReleaseAddresses(ctx, id); err != nil {
-			return "", fmt.Errorf("free addresses: %w", err)
-		}
+	if err := x.freeAddresses(ctx); err != nil {
+		return "", err
 	}
 	kept, err := x.retireKept(ctx)
 	if err != nil {
@@ -45,6 +43,28 @@ func (x *run) stopOld(ctx context.Context) (string, error) {
 		return "", Skip("no other color runs")
 	}
 	return fmt.Sprintf("%d container(s) stopped and removed", len(old)+kept), nil
+}
+
+// freeAddresses frees those of all deployments that are over, also of one whose
+// containers an interrupted run has removed.
+func (x *run) freeAddresses(ctx context.Context) error {
+	holders, err := x.Ledger.AddressHolders(ctx, x.app.ID)
+	if err != nil {
+		return err
+	}
+	for _, id := range holders {
+		d, err := x.Ledger.Deployment(ctx, id)
+		if err != nil {
+			return fmt.Errorf("read deployment %s: %w", id, err)
+		}
+		if id == x.dep.StackID() || d.State == Running || d.State.Serves() {
+			continue
+		}
+		if err := x.Ledger.ReleaseAddresses(ctx, id); err != nil {
+			return fmt.Errorf("free addresses: %w", err)
+		}
+	}
+	return nil
 }
 
 // awaitRest waits for what is open on those that the drain has not seen to their

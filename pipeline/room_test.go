@@ -36,7 +36,7 @@ func TestRun_TheSameTreeAgainBuildsNothing(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
 		same := map[string]string{"Dockerfile": "FROM scratch"}
 		first := deploy(t, w, w.Forge().Push("main", same), pipeline.Push)
-		again := deploy(t, w, w.Forge().Push("main", same), pipeline.Push)
+		again := deploy(t, w, w.Forge().PushNothing("main"), pipeline.Redeploy)
 		if text := w.Ledger().LogText(again.ID); !strings.Contains(text, "nothing to build, the images are there") {
 			t.Errorf("the log does not say so:\n%s", text)
 		}

@@ -60,6 +60,9 @@ func wantServed(t *testing.T, w *pipelinetest.World, id string) {
 	if len(there) != 1 || there[0].Owner.Deployment != id || !there[0].Running || !there[0].Always {
 		t.Errorf("containers: %+v, want one running of %s", there, id)
 	}
+	if holders, err := w.Ledger().AddressHolders(context.Background(), w.Ledger().App().ID); err != nil || !slices.Equal(holders, []string{id}) {
+		t.Errorf("addresses are held by %q, %v; want %s alone", holders, err, id)
+	}
 }
 
 func TestRun_PushBecomesWhatVisitorsSee(t *testing.T) {

@@ -1,45 +1,70 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
 // start creates the containers of the idle color, of all services, and starts
-// those that do not wait for the hand-over. Whatever has the same name from an
-// interrupted attempt is looked at, not guessed about.
+// those that do not wait for the hand-over. Services that need nothing of each
+// other start abreast. Whatever has the same name from an interrupted attempt is
+// looked at, not guessed about.
 func (x *run) start(ctx context.Context) (string, error) {
 	x.containers = nil
 	var waiting []stack.Service
-	for _, svc := range inOrder(x.rel.Stack.Services) {
-		switch {
-		case !svc.Role.Colored():
-			continue
-		case svc.Role == stack.Worker:
-			waiting = append(waiting, svc)
-			continue
+	for _, level := range stack.Levels(x.rel.Stack.Services) {
+		var web []stack.Service
+		for _, svc := range level {
+			switch {
+			case svc.Role == stack.Worker:
+				waiting = append(waiting, svc)
+			case svc.Role.Colored():
+				web = append(web, svc)
+			}
 		}
-		if err := x.awaitHealthy(ctx, svc); err != nil {
-			return "", fmt.Errorf("service %s: %w", svc.Name, err)
+		if err := abreast(web, func(_ int, svc stack.Service) error { return x.awaitHealthy(ctx, svc) }); err != nil {
+			return "", err
 		}
-		if err := x.makeAll(ctx, svc, true); err != nil {
-			return "", fmt.Errorf("service %s: %w", svc.Name, err)
+		if err := x.makeAll(ctx, web, true); err != nil {
+			return "", err
 		}
 	}
 	started := len(x.containers)
-	for _, svc := range waiting {
-		if err := x.makeAll(ctx, svc, false); err != nil {
-			return "", fmt.Errorf("service %s: %w", svc.Name, err)
-		}
+	if err := x.makeAll(ctx, waiting, false); err != nil {
+		return "", err
 	}
 	seen := fmt.Sprintf("%d container(s) on %s", started, x.dep.Color)
 	if n := len(x.containers) - started; n > 0 {
 		seen += fmt.Sprintf(", %d made for the hand-over", n)
 	}
 	return seen, nil
+}
+
+// atOnce is how many containers are made and started at the same time: the
+// engine, and what starts in them, share the host with what serves.
+const atOnce = 4
+
+// abreast does something with all items, a few at a time, and returns the error of
+// the first in their order that failed. It waits for all: what is broken off may
+// happen at the engine all the same.
+func abreast[T any](items []T, do func(i int, item T) error) error {
+	errs := make([]error, len(items))
+	turn := make(chan struct{}, atOnce)
+	var wg sync.WaitGroup
+	for i, item := range items {
+		wg.Go(func() {
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			errs[i] = do(i, item)
+		})
+	}
+	wg.Wait()
+	return cmp.Or(errs...)
 }
 
 // awaitHealthy waits for those of this color that the service wants healthy
@@ -59,32 +84,37 @@ func (x *run) awaitHealthy(ctx context.Context, svc stack.Service) error {
 				if !interrupted(ctx) {
 					x.tailLog(context.WithoutCancel(ctx), c)
 				}
-				return fmt.Errorf("it waits for %s to be healthy: %w", called(on, c), err)
+				return fmt.Errorf("service %s: it waits for %s to be healthy: %w", svc.Name, called(on, c), err)
 			}
 		}
 	}
 	return nil
 }
 
-// makeAll makes all replicas of a service.
-func (x *run) makeAll(ctx context.Context, svc stack.Service, start bool) error {
-	for replica := range max(svc.Replicas, 1) {
-		order, err := x.order(ctx, svc, replica)
-		if err != nil {
-			return err
-		}
-		c, err := x.create(ctx, order)
-		if err != nil {
-			return err
-		}
-		if start {
-			if c, err = x.startOne(ctx, c); err != nil {
-				return err
+// makeAll makes all replicas of the services.
+func (x *run) makeAll(ctx context.Context, services []stack.Service, start bool) error {
+	var orders []ContainerOrder
+	for _, svc := range services {
+		for replica := range max(svc.Replicas, 1) {
+			o, err := x.order(ctx, svc, replica)
+			if err != nil {
+				return fmt.Errorf("service %s: %w", svc.Name, err)
 			}
+			orders = append(orders, o)
 		}
-		x.containers = append(x.containers, c)
 	}
-	return nil
+	made := make([]Container, len(orders))
+	err := abreast(orders, func(i int, o ContainerOrder) (err error) {
+		if made[i], err = x.create(ctx, o); err == nil && start {
+			made[i], err = x.startOne(ctx, made[i])
+		}
+		if err != nil {
+			return fmt.Errorf("service %s: %w", o.Owner.Service, err)
+		}
+		return nil
+	})
+	x.containers = append(x.containers, made...)
+	return err
 }
 
 func (x *run) startOne(ctx context.Context, c Container) (Container, error) {
@@ -107,7 +137,7 @@ func (x *run) order(ctx context.Context, svc stack.Service, replica int) (Contai
 	if !routed(x.app, x.rel, svc) {
 		return o, nil
 	}
-	addr, err := x.Ledger.Reserve(ctx, x.dep.ID, svc.Name, replica)
+	addr, err := x.Ledger.Reserve(ctx, x.dep.StackID(), svc.Name, replica)
 	if err != nil {
 		return o, fmt.Errorf("reserve an address: %w", err)
 	}

@@ -26,10 +26,12 @@ const (
 //
 // Running to Running and CuttingOver to Running are taken only after a crash
 // before the table swap: what the attempt did is undone, the next one begins.
+// Running to Live is the way of a deployment that changes nothing: visitors stay
+// where they are.
 func transitions() map[State][]State {
 	return map[State][]State{
 		Queued:      {Running, Superseded, Canceled},
-		Running:     {Running, CuttingOver, Failed, Canceled, Superseded, Stuck},
+		Running:     {Running, CuttingOver, Live, Failed, Canceled, Superseded, Stuck},
 		CuttingOver: {Watching, Running, RolledBack, Stuck},
 		Watching:    {Live, RolledBack, Stuck},
 		Live:        {Retired},

@@ -15,6 +15,12 @@ import (
 func (o outlook) summary() PlanSummary {
 	out := PlanSummary{
 		Commit: o.rel.Commit, Aside: slices.Clone(o.rel.Stack.Aside), Notes: slices.Clone(o.rel.Stack.Notes),
+		Permissions: o.asks,
+	}
+	if o.same {
+		out.Unchanged = true
+		out.Keep = []string{fmt.Sprintf("leave all that runs on %s alone: nothing but the commit changes; deploying it by hand replaces it all the same", o.live.Color)}
+		return out
 	}
 	o.sayImages(&out)
 	for _, name := range o.networks {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,6 +85,23 @@ func (x *run) insist(ctx context.Context, undo func(context.Context) error) erro
 	}
 }
 
+// awaitEnd waits for the end of a container that may have been told to: the engine
+// carries a stop through that nobody waits for any more, and to start what has
+// not ended yet does nothing. It is not told again, for many take a second signal
+// as an order to break off. One that outlasts its grace was not told.
+func (x *run) awaitEnd(ctx context.Context, c Container, atMost time.Duration) (Container, error) {
+	short, cancel := context.WithTimeout(ctx, min(cmp.Or(c.Grace, 10*time.Second)+time.Second, atMost))
+	defer cancel()
+	now, err := x.Engine.Wait(short, c.ID)
+	switch {
+	case err == nil:
+		return now, nil
+	case ctx.Err() == nil && short.Err() != nil:
+		return c, nil
+	}
+	return c, fmt.Errorf("wait for the end of %s: %w", c.Name, err)
+}
+
 // final is the state that an error leads to from where the deployment stands.
 func (x *run) final(ctx context.Context, cause error) State {
 	var gone superseded
@@ -92,7 +110,7 @@ func (x *run) final(ctx context.Context, cause error) State {
 		return RolledBack
 	case errors.As(cause, &gone):
 		return Superseded
-	case byOperator(ctx):
+	case byOperator(ctx) || errors.Is(cause, ErrCanceled):
 		return Canceled
 	}
 	return Failed

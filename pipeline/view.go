@@ -36,4 +36,7 @@ type PlanSummary struct {
 	Aside   []string // services that are not deployed, and why
 	Notes   []string // what the files say to no effect
 	Missing []string // permissions and images that are missing: it would fail
+
+	Unchanged   bool // a push of the commit leaves all that runs as it is
+	Permissions PermissionDiff
 }

@@ -175,7 +175,7 @@ func (x *run) oldWorkers(ctx context.Context, service string) ([]Container, erro
 		return nil, fmt.Errorf("list containers: %w", err)
 	}
 	return slices.DeleteFunc(there, func(c Container) bool {
-		return c.Owner.Role != stack.Worker || c.Owner.Deployment == x.dep.ID || c.Purpose != "" ||
+		return c.Owner.Role != stack.Worker || c.Owner.Deployment == x.dep.StackID() || c.Purpose != "" ||
 			service != "" && c.Owner.Service != service
 	}), nil
 }
@@ -223,14 +223,20 @@ func (x *run) giveUp(ctx context.Context, c Container) error {
 	if err := x.Engine.SetRestart(ctx, c.ID, false); err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("set restart policy of %s: %w", c.Name, err)
 	}
-	short, cancel := context.WithTimeout(ctx, undoGrace)
+	return x.stopWithin(ctx, c, undoGrace)
+}
+
+// stopWithin stops a container by its own signal, and kills it if it takes longer
+// than that: an undo has no time for any grace.
+func (x *run) stopWithin(ctx context.Context, c Container, d time.Duration) error {
+	short, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	err := x.Engine.Stop(short, c.ID)
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() == nil && short.Err() != nil:
-		x.say("  %s did not end within %s", c.Name, undoGrace)
+		x.say("  %s did not end within %s", c.Name, d)
 		return x.Engine.Remove(ctx, c.ID)
 	}
 	return fmt.Errorf("stop %s: %w", c.Name, err)
@@ -246,8 +252,13 @@ func (x *run) wakeOld(ctx context.Context) error {
 		return err
 	}
 	for _, c := range old {
-		if c.Owner.Deployment != x.live.ID || c.Running && c.Always {
+		if c.Owner.Deployment != x.live.StackID() || c.Running && c.Always {
 			continue
+		}
+		if c.Running {
+			if c, err = x.awaitEnd(ctx, c, undoGrace); err != nil {
+				return err
+			}
 		}
 		if err := x.Engine.Start(ctx, c.ID); err != nil {
 			return fmt.Errorf("start %s again: %w", c.Name, err)

@@ -1,7 +1,6 @@
 package pipeline_test
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -39,12 +38,29 @@ services:
 func inStack(t *testing.T, order string, f func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := pipelinetest.New()
-		w.Ledger().SetCompose("compose.yml")
-		d := deploy(t, w, w.Forge().Push("main", withWorkers(order)), pipeline.Push)
-		wantState(t, w, d.ID, pipeline.Live)
+		w, d := stackWorld(t, order)
 		f(t, w, d)
 	})
+}
+
+func stackWorld(t *testing.T, order string) (*pipelinetest.World, pipeline.Deployment) {
+	t.Helper()
+	w := pipelinetest.New()
+	w.Ledger().SetCompose("compose.yml")
+	d := deploy(t, w, w.Forge().Push("main", withWorkers(order)), pipeline.Push)
+	return w, wantState(t, w, d.ID, pipeline.Live)
+}
+
+// stackPushed is a world of inStack in which a push waits of which one service
+// behaves so.
+func stackPushed(order, service string, b pipelinetest.Behavior) begun {
+	return func(t *testing.T) (*pipelinetest.World, string) {
+		w, _ := stackWorld(t, order)
+		w.Ledger().SetOverlay("x-swingbridge: {guard: 4s}")
+		sha := w.Forge().Push("main", withWorkers(order))
+		w.Engine().BehaveAs(sha, service, b)
+		return w, w.Ledger().Queue(sha, pipeline.Push).ID
+	}
 }
 
 // running lists the services that run, with their commits.
@@ -82,16 +98,16 @@ func wantVisitors(t *testing.T, w *pipelinetest.World, id string) {
 // neverTwo fails the test as soon as two containers of a single worker run.
 func neverTwo(t *testing.T, w *pipelinetest.World) func(string, bool) {
 	return func(call string, _ bool) {
-		n := 0
-		for _, c := range w.Engine().Containers() {
-			if c.Running && c.Owner.Service == "beat" {
-				n++
-			}
-		}
-		if n > 1 {
+		if w.Engine().Running("beat") > 1 {
 			t.Errorf("at %s two of the single worker run", call)
 		}
 	}
+}
+
+// watched has neverTwo look at every call.
+func watched(t *testing.T, w *pipelinetest.World) {
+	look := neverTwo(t, w)
+	w.Fail = func(call string, after bool) error { look(call, after); return nil }
 }
 
 func TestWorkers_AreHandedOverWithTheRelease(t *testing.T) {
@@ -100,8 +116,7 @@ func TestWorkers_AreHandedOverWithTheRelease(t *testing.T) {
 		t.Run(order, func(t *testing.T) {
 			t.Parallel()
 			inStack(t, order, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
-				look := neverTwo(t, w)
-				w.Fail = func(call string, after bool) error { look(call, after); return nil }
+				watched(t, w)
 				sha := w.Forge().Push("main", withWorkers(order))
 				d := deploy(t, w, sha, pipeline.Push)
 				wantState(t, w, d.ID, pipeline.Live)
@@ -147,8 +162,7 @@ func TestWorkers_OneThatDoesNotComeUpTakesTheReleaseBack(t *testing.T) {
 			t.Run(order+" "+service, func(t *testing.T) {
 				t.Parallel()
 				inStack(t, order, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
-					look := neverTwo(t, w)
-					w.Fail = func(call string, after bool) error { look(call, after); return nil }
+					watched(t, w)
 					sha := w.Forge().Push("main", withWorkers(order))
 					w.Engine().BehaveAs(sha, service, pipelinetest.Behavior{ExitAfter: time.Second, ExitCode: 3})
 					d := deploy(t, w, sha, pipeline.Push)
@@ -191,69 +205,6 @@ func TestWorkers_ARollbackBringsTheirCommitBack(t *testing.T) {
 		wantState(t, w, back.ID, pipeline.Live)
 		wantRunning(t, w, old.Commit)
 	})
-}
-
-// Wherever the server dies: in the end web and workers are of one commit, and
-// there were never two schedulers.
-func TestWorkers_AKillAtAnyCallLeavesOneCommit(t *testing.T) {
-	t.Parallel()
-	for _, order := range []string{"before", "after"} {
-		for _, at := range momentsOf(t, order) {
-			t.Run(order+" "+at, func(t *testing.T) {
-				t.Parallel()
-				inStack(t, order, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
-					sha := w.Forge().Push("main", withWorkers(order))
-					d := w.Ledger().Queue(sha, pipeline.Push)
-					look, name := neverTwo(t, w), naming()
-					w.Fail = func(call string, after bool) error {
-						look(call, after)
-						if name(call, after) == at {
-							return pipelinetest.ErrKilled
-						}
-						return nil
-					}
-					_ = w.Run(t.Context(), d.ID) // killed: what it says does not count
-					w.Revive()
-					w.Fail = func(call string, after bool) error { look(call, after); return nil }
-					if err := w.Run(t.Context(), d.ID); err != nil {
-						t.Fatal(err)
-					}
-					wantState(t, w, d.ID, pipeline.Live)
-					wantVisitors(t, w, d.ID)
-					wantRunning(t, w, sha)
-				})
-			})
-		}
-	}
-}
-
-// naming names moments of a run: the first few calls of each kind, before and
-// after their effect. All others have no name.
-func naming() func(call string, after bool) string {
-	seen := map[string]int{}
-	return func(call string, after bool) string {
-		at := fmt.Sprintf("%s %t", call, after)
-		if seen[at]++; seen[at] > 6 {
-			return ""
-		}
-		return fmt.Sprintf("%s %d", at, seen[at])
-	}
-}
-
-// momentsOf lists the moments of a good deployment.
-func momentsOf(t *testing.T, order string) (out []string) {
-	t.Helper()
-	inStack(t, order, func(t *testing.T, w *pipelinetest.World, _ pipeline.Deployment) {
-		name := naming()
-		w.Fail = func(call string, after bool) error {
-			if at := name(call, after); at != "" {
-				out = append(out, at)
-			}
-			return nil
-		}
-		deploy(t, w, w.Forge().Push("main", withWorkers(order)), pipeline.Push)
-	})
-	return out
 }
 
 func TestWorkers_AnOldOneWithALongGraceIsNotWaitedFor(t *testing.T) {

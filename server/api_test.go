@@ -171,7 +171,7 @@ func TestAPI_WireFormatIsTheContracts(t *testing.T) {
 	w := setup(t)
 	for path, want := range map[string]string{
 		"/apps/shop": `{"id":"a1","name":"shop","repo":"octo/shop","branch":"main","compose":[],"routes":[{"host":"shop.test","service":"web","port":8000}],` +
-			`"redirects":[{"host":"www.shop.test","to":"shop.test","status":301}],"paused":false,"mode":{"kind":"serve"},"allow":[],"created_at":"2026-03-01T11:00:00.005Z","updated_at":"2026-03-01T11:00:00.005Z"}`,
+			`"redirects":[{"host":"www.shop.test","to":"shop.test","status":301}],"paused":false,"mode":{"kind":"serve"},"allow":[],"drift":[{"service":"web","container":"shop-web","what":"is paused","fix":"docker unpause shop-web","since":"2026-03-01T11:00:00.005Z"}],"created_at":"2026-03-01T11:00:00.005Z","updated_at":"2026-03-01T11:00:00.005Z"}`,
 		"/deployments/d3": `{"id":"d3","app":"shop","commit":"c0ffee","subject":"Sell tea","trigger":"push","delivery_id":"g1","state":"queued","color":"blue","attempt":1,` +
 			`"created_at":"2026-03-01T11:00:00.005Z","live_at":"2026-03-01T11:00:00.005Z","ended_at":"2026-03-01T11:00:00.005Z","steps":[]}`,
 		"/apps/shop/env": `{"items":[]}`,

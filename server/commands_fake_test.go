@@ -135,7 +135,7 @@ func (m *memory) UnsetEnv(_ context.Context, _ pipeline.Actor, app, name string)
 	return int64(len(m.env[a.ID]) + 1), nil
 }
 
-func (m *memory) SetFile(_ context.Context, _ pipeline.Actor, app, path string, _ []byte) (int64, error) {
+func (m *memory) SetFile(_ context.Context, _ pipeline.Actor, app, path string, content []byte) (int64, error) {
 	defer m.lock()()
 	m.writes++
 	a, err := m.app(app)
@@ -143,9 +143,9 @@ func (m *memory) SetFile(_ context.Context, _ pipeline.Actor, app, path string, 
 		return 0, err
 	}
 	if m.files == nil {
-		m.files = map[string][]pipeline.EnvVar{}
+		m.files = map[string][]pipeline.HeldFile{}
 	}
-	m.files[a.ID] = append(m.files[a.ID], pipeline.EnvVar{Name: path, Version: 7, UpdatedAt: m.now()})
+	m.files[a.ID] = append(m.files[a.ID], pipeline.HeldFile{Path: path, Version: 7, Size: int64(len(content)), UpdatedAt: m.now()})
 	return 7, nil
 }
 
@@ -156,7 +156,7 @@ func (m *memory) UnsetFile(_ context.Context, _ pipeline.Actor, app, path string
 	if err != nil {
 		return 0, err
 	}
-	if !slices.ContainsFunc(m.files[a.ID], func(v pipeline.EnvVar) bool { return v.Name == path }) {
+	if !slices.ContainsFunc(m.files[a.ID], func(f pipeline.HeldFile) bool { return f.Path == path }) {
 		return 0, fmt.Errorf("file %q: %w", path, pipeline.ErrNotFound)
 	}
 	return 8, nil

@@ -102,7 +102,7 @@ func TestDescription_NoticesWhatIsNotInIt(t *testing.T) {
 	t.Parallel()
 	d := newDescriber(t)
 	r := request{method: "GET", path: "/api/v1/apps/shop"}.make(t)
-	whole := `{"id":"a","name":"shop","repo":"o/s","branch":"main","compose":[],"routes":[],"redirects":[],"paused":false,"mode":{"kind":"serve"},"allow":[]`
+	whole := `{"id":"a","name":"shop","repo":"o/s","branch":"main","compose":[],"routes":[],"redirects":[],"paused":false,"mode":{"kind":"serve"},"allow":[],"drift":[]`
 	for name, test := range map[string]struct {
 		status int
 		kind   string

@@ -28,7 +28,7 @@ func TestAPI_HoldsFilesAndNeverTellsWhatIsInThem(t *testing.T) {
 		t.Fatalf("set: %d %s", got.Code, got.Body)
 	}
 	got = w.do(t, request{method: "GET", path: "/api/v1/apps/shop/files", token: "viewer"})
-	if text := got.Body.String(); got.Code != http.StatusOK || !strings.Contains(text, "config/production.yml") || strings.Contains(text, "canary") || strings.Contains(text, "Y2FuYXJ5") {
+	if text := got.Body.String(); got.Code != http.StatusOK || !strings.Contains(text, `{"name":"config/production.yml","version":7,"size":6,"updated_at":"2026-03-01T11:00:00.005Z"}`) || strings.Contains(text, "canary") || strings.Contains(text, "Y2FuYXJ5") {
 		t.Errorf("list: %d %s", got.Code, text)
 	}
 	if got = w.do(t, request{method: "DELETE", path: at, token: "admin"}); got.Code != http.StatusOK {

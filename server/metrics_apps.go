@@ -37,6 +37,29 @@ func (m *Metrics) Visitors(read func(context.Context) ([]AppTraffic, error)) {
 	})
 }
 
+// Drift adds what was changed by hand to the metrics: counts by app, read when
+// Prometheus asks.
+func (m *Metrics) Drift(read func() map[string]int) {
+	m.registry.MustRegister(&drift{read, prometheus.NewDesc("swingbridge_drift",
+		"What somebody changed by hand of what runs, by app: the number of differences found last.", []string{"app"}, nil)})
+}
+
+// drift is a collector.
+type drift struct {
+	read func() map[string]int
+	of   *prometheus.Desc
+}
+
+// Describe implements prometheus.Collector.
+func (d *drift) Describe(out chan<- *prometheus.Desc) { out <- d.of }
+
+// Collect implements prometheus.Collector.
+func (d *drift) Collect(out chan<- prometheus.Metric) {
+	for app, n := range d.read() {
+		out <- prometheus.MustNewConstMetric(d.of, prometheus.GaugeValue, float64(n), app)
+	}
+}
+
 // ownMetrics answers Prometheus at the server's own address. What comes through
 // a proxy comes from anywhere: names of apps and their traffic are not for all.
 func (s *Server) ownMetrics(w http.ResponseWriter, r *http.Request) {

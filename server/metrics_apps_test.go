@@ -45,3 +45,25 @@ func TestMetrics_VisitorsAreCountedByApp(t *testing.T) {
 		t.Error("a proxy that does not answer is not told of")
 	}
 }
+
+func TestMetrics_DriftIsCountedByApp(t *testing.T) {
+	t.Parallel()
+	m := server.NewMetrics(server.MetricsOptions{})
+	found := map[string]int{"harbor": 2, "shop": 0}
+	m.Drift(func() map[string]int { return found })
+	text := func() string {
+		w := httptest.NewRecorder()
+		m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		return w.Body.String()
+	}
+	got := text()
+	for _, line := range []string{`swingbridge_drift{app="harbor"} 2`, `swingbridge_drift{app="shop"} 0`, `# TYPE swingbridge_drift gauge`} {
+		if !strings.Contains(got, line+"\n") {
+			t.Errorf("no line %s", line)
+		}
+	}
+	found = map[string]int{"shop": 0}
+	if got := text(); strings.Contains(got, "harbor") {
+		t.Error("an app that is gone is still counted")
+	}
+}

@@ -16,6 +16,8 @@ type Pages struct {
 	ChangeApp    http.HandlerFunc // POST /apps/{app}/settings
 	SetMode      http.HandlerFunc // POST /apps/{app}/mode
 	SetEnv       http.HandlerFunc // POST /apps/{app}/env
+	SetFile      http.HandlerFunc // POST /apps/{app}/files
+	UnsetFile    http.HandlerFunc // POST /apps/{app}/files/unset
 	UnsetEnv     http.HandlerFunc // POST /apps/{app}/env/{name}/unset
 	RedeployApp  http.HandlerFunc // POST /apps/{app}/redeploy
 	RollBackApp  http.HandlerFunc // POST /apps/{app}/rollback

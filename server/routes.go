@@ -85,6 +85,8 @@ func (s *Server) Routes() []Route {
 		{post, "/apps/{app}/mode", Deployer, p.page(p.SetMode), false},
 		{post, "/apps/{app}/env", Admin, p.page(p.SetEnv), false},
 		{post, "/apps/{app}/env/{name}/unset", Admin, p.page(p.UnsetEnv), false},
+		{post, "/apps/{app}/files", Admin, p.page(p.SetFile), false},
+		{post, "/apps/{app}/files/unset", Admin, p.page(p.UnsetFile), false},
 		{post, "/apps/{app}/redeploy", Deployer, p.page(p.RedeployApp), false},
 		{post, "/apps/{app}/rollback", Deployer, p.page(p.RollBackApp), false},
 		{get, "/deployments/{id}", Viewer, p.page(p.Deployment), false},

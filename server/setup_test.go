@@ -50,6 +50,12 @@ func setup(t *testing.T, change ...func(*server.Options)) *world {
 		Doctor: func(context.Context) []api.Check {
 			return []api.Check{{Name: "docker", OK: true, Message: "28.0"}, {Name: "disk", Message: "full", Fix: "prune"}}
 		},
+		Drift: func(appID string) []pipeline.Drift {
+			if appID != "a1" {
+				return nil
+			}
+			return []pipeline.Drift{{Service: "web", Container: "shop-web", What: "is paused", Fix: "docker unpause shop-web", Since: now()}}
+		},
 		Now: now, Logger: logger,
 	})
 	if err != nil {

@@ -21,7 +21,7 @@ type memory struct {
 	audit       []pipeline.AuditEntry
 	tokens      []pipeline.Token
 	env         map[string][]pipeline.EnvVar
-	files       map[string][]pipeline.EnvVar
+	files       map[string][]pipeline.HeldFile
 	broken      error // every read fails with it
 }
 
@@ -72,7 +72,7 @@ func (m *memory) EnvVars(_ context.Context, appID string) ([]pipeline.EnvVar, er
 	return m.env[appID], nil
 }
 
-func (m *memory) HeldFiles(_ context.Context, appID string) ([]pipeline.EnvVar, error) {
+func (m *memory) HeldFiles(_ context.Context, appID string) ([]pipeline.HeldFile, error) {
 	defer m.lock()()
 	return m.files[appID], nil
 }

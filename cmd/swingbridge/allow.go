@@ -32,6 +32,9 @@ which command it would be allowed. A permission covers just what it names:
   device-rule:'c 188:* rmw'  a rule of the devices cgroup
   gpus:all                   gpus:2 for two
   network:NAME               a network made outside of Swingbridge
+  volume:NAME                a volume made outside of Swingbridge
+  log:DRIVER:ADDRESS         a log that the engine sends elsewhere: syslog, gelf,
+                             fluentd, …; log:gcplogs where there is no address
   mount:nfs:ADDRESS,:/PATH   a volume that another machine keeps; also nfs4, cifs
   volume-driver:NAME         a volume driver but the local one
   security-opt:NAME=VALUE    seccomp=unconfined, no-new-privileges=false, …

@@ -213,6 +213,7 @@ func (p *program) withApp(ctx context.Context, ask func(context.Context, *client
 		if a.Mode.Kind != "serve" {
 			fmt.Fprintf(p.out, "  %s\n", modeWords(a.Mode))
 		}
+		p.printDrift(a.Drift)
 		if a.Paused {
 			fmt.Fprintln(p.out, "  paused: automatic deployments wait")
 		}

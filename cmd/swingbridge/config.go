@@ -17,6 +17,7 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"github.com/swingbridge/swingbridge/pipeline"
+	"github.com/swingbridge/swingbridge/server/proxy"
 )
 
 // Config is every setting, read from the environment. A secret may also be
@@ -223,6 +224,11 @@ func (c *Config) check() (err error) {
 	if c.Proxy != "" && !strings.HasPrefix(c.Proxy, "unix:") {
 		return fmt.Errorf("SWINGBRIDGE_PROXY %q: write unix:PATH", c.Proxy)
 	}
+	if c.Proxy != "" {
+		if err := c.checkSocket(); err != nil {
+			return err
+		}
+	}
 	for _, u := range []struct{ name, value string }{
 		{"SWINGBRIDGE_URL", c.URL}, {"SWINGBRIDGE_PUBLIC_URL", c.PublicURL},
 		{"SWINGBRIDGE_GITHUB_API_URL", c.GitHubAPIURL}, {"SWINGBRIDGE_GITHUB_CLONE_URL", c.GitHubCloneURL},
@@ -321,6 +327,18 @@ func (c *Config) socket() string {
 		return strings.TrimPrefix(c.Proxy, "unix:")
 	}
 	return filepath.Join(c.Data, "proxy.sock")
+}
+
+// checkSocket looks whether the control socket can have its path.
+func (c *Config) checkSocket() error {
+	err := proxy.CheckSocket(c.socket())
+	switch {
+	case err == nil:
+		return nil
+	case c.Proxy != "":
+		return fmt.Errorf("SWINGBRIDGE_PROXY: %w: name a shorter path", err)
+	}
+	return fmt.Errorf("SWINGBRIDGE_DATA: %w: choose a shorter folder, or name a socket elsewhere with SWINGBRIDGE_PROXY=unix:PATH", err)
 }
 
 // server is where a command finds the server.

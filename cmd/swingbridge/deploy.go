@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -162,8 +163,12 @@ func (p *program) plan() *cobra.Command {
 		Short: "Say what a deployment would build, start, replace and leave alone",
 		Long: `Say what a deployment would build, pull, create, run once, replace and leave
 alone, what would be away for a moment, and what is missing. Nothing is changed;
-a deployment says the same in its log before it acts.`,
-		Args: cobra.ExactArgs(1),
+a deployment says the same in its log before it acts.
+
+Permissions are shown as a diff against the live release: + is new, - is no longer
+asked for. What the app is not allowed comes with the command that allows it.`,
+		Example: "  swingbridge plan shop\n  swingbridge plan shop --commit $(git rev-parse HEAD)",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := p.remote()
 			if err != nil {
@@ -176,7 +181,7 @@ a deployment says the same in its log before it acts.`,
 			return p.show(plan, func() { p.printPlan(plan) })
 		},
 	}
-	c.Flags().StringVar(&commit, "commit", "", "full id of the commit (default: the branch head)")
+	c.Flags().StringVar(&commit, "commit", "", "all 40 digits of the commit's id (default: the branch head)")
 	return c
 }
 
@@ -184,11 +189,19 @@ a deployment says the same in its log before it acts.`,
 // happen.
 func (p *program) printPlan(plan api.Plan) {
 	fmt.Fprintf(p.out, "commit %s\n", plan.Commit)
+	permissions := pipeline.PermissionDiff(plan.Permissions)
+	var diff []string
+	if permissions.Changes() {
+		for _, l := range permissions.Lines() {
+			diff = append(diff, l.String())
+		}
+		diff = append(diff, permissions.Remedy())
+	}
 	for _, group := range []struct {
 		name  string
 		lines []string
 	}{
-		{"Missing, it would fail", plan.Missing},
+		{"Missing, it would fail", plan.Missing}, {strings.TrimSuffix(permissions.Heading(), ":"), diff},
 		{"Built", plan.Build}, {"Pulled", plan.Pull}, {"Created", plan.Create}, {"Run once", plan.Release}, {"Replaced", plan.Replace},
 		{"Away for a moment", plan.Blink}, {"Left alone", plan.Keep}, {"Not deployed", plan.Aside}, {"Notes", plan.Notes},
 	} {
@@ -197,7 +210,9 @@ func (p *program) printPlan(plan api.Plan) {
 		}
 		fmt.Fprintf(p.out, "\n%s\n", group.name)
 		for _, line := range group.lines {
-			fmt.Fprintf(p.out, "  %s\n", line)
+			if line != "" {
+				fmt.Fprintf(p.out, "  %s\n", line)
+			}
 		}
 	}
 }

@@ -18,7 +18,7 @@ func (p *plant) pages() (server.Pages, error) {
 	w, err := web.New(web.Options{
 		Store: p.store, Commands: p.commands, Logs: p.logs, Auth: p.auth,
 		AuthErrors: web.AuthErrors{Unauthorized: auth.ErrUnauthorized, Limited: auth.ErrLimited, SetupClosed: auth.ErrSetupClosed},
-		Actor:      signedIn, Stats: p.stats, Doctor: p.webDoctor, Follow: web.FollowLogOf(p.logs.Follow),
+		Actor:      signedIn, Stats: p.stats, Doctor: p.webDoctor, Drift: p.runner.Drift, Follow: web.FollowLogOf(p.logs.Follow),
 		Plain: p.cfg.HTTPS == "", Settings: p.settings(), Now: time.Now, Logger: p.log,
 	})
 	if err != nil {
@@ -29,6 +29,7 @@ func (p *plant) pages() (server.Pages, error) {
 		Deployment: w.Deployment, Log: w.Log, Stream: w.Stream, Cancel: w.Cancel, RollBack: w.RollBack, Redeploy: w.Redeploy,
 		Resolve: w.Resolve, Deliveries: w.Deliveries, Replay: w.Replay, Audit: w.Audit, Doctor: w.Doctor, Settings: w.Settings,
 		Plan: w.Plan, AppSettings: w.AppSettings, ChangeApp: w.ChangeApp, SetMode: w.SetMode, SetEnv: w.SetEnv, UnsetEnv: w.UnsetEnv,
+		SetFile: w.SetFile, UnsetFile: w.UnsetFile,
 		CreateToken: w.CreateToken, RevokeToken: w.RevokeToken,
 		Login: w.Login, DoLogin: w.DoLogin, Logout: w.Logout, Setup: w.Setup, DoSetup: w.DoSetup,
 		Static: http.HandlerFunc(w.Static), NotFound: w.NotFound, NotPermitted: w.NotPermitted,

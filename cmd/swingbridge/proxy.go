@@ -36,6 +36,9 @@ func (p *program) proxy() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := cfg.checkSocket(); err != nil {
+				return usage("%w", err)
+			}
 			return runProxy(cmd.Context(), cfg, o, logger(p.err))
 		},
 	}

@@ -62,7 +62,7 @@ func run(ctx context.Context, args, environ []string, io stdio) int {
 	root.SetIn(io.in)
 	root.SetOut(io.out)
 	root.SetErr(io.err)
-	err := root.ExecuteContext(ctx)
+	called, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
 	}
@@ -77,9 +77,18 @@ func run(ctx context.Context, args, environ []string, io stdio) int {
 		fmt.Fprintf(io.err, "swingbridge: %s\n", text)
 	}
 	if coded.code == exitUsage {
-		fmt.Fprintln(io.err, "swingbridge: see swingbridge --help")
+		explain(io.err, called, isUsage(err))
 	}
 	return coded.code
+}
+
+// explain says where help is, and how the command is called if its arguments
+// were not what it takes.
+func explain(to io.Writer, called *cobra.Command, arguments bool) {
+	if arguments && called.Runnable() && !called.HasSubCommands() {
+		fmt.Fprintf(to, "swingbridge: usage: %s\n", called.UseLine())
+	}
+	fmt.Fprintf(to, "swingbridge: see %s --help\n", called.CommandPath())
 }
 
 // isUsage recognizes cobra's own complaints, which have no type.

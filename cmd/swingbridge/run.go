@@ -22,7 +22,7 @@ func (p *plant) openServer(context.Context) error {
 	calls, err := api.New(api.Options{
 		Store: p.store, Commands: p.commands, Logs: p.logs,
 		Follow: api.FollowLogOf(p.logs.Follow), Subscribe: api.SubscribeOf(p.bus.Subscribe),
-		Doctor: p.doctor, Logger: p.log,
+		Doctor: p.doctor, Drift: p.runner.Drift, Logger: p.log,
 	})
 	if err != nil {
 		return err

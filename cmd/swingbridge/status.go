@@ -81,6 +81,9 @@ func (p *program) printApps(all []appStatus) {
 		if s.App.Mode.Kind != "serve" {
 			row[1] += " (" + s.App.Mode.Kind + ")"
 		}
+		if len(s.App.Drift) > 0 {
+			row[1] += " (changed by hand)"
+		}
 		if len(s.Deployments) > 0 && s.Deployments[0].State != pipeline.Live {
 			row[4] = fmt.Sprintf("%s %s", pipeline.Short(s.Deployments[0].Commit), s.Deployments[0].State)
 		}
@@ -97,6 +100,7 @@ func (p *program) printApp(s appStatus) {
 	if s.App.Mode.Kind != "serve" {
 		fmt.Fprintf(p.out, "  %s\n", modeWords(s.App.Mode))
 	}
+	p.printDrift(s.App.Drift)
 	var rows [][]string
 	for _, v := range s.Services {
 		name := v.Name
@@ -113,6 +117,16 @@ func (p *program) printApp(s appStatus) {
 	}
 	fmt.Fprintln(p.out)
 	p.table("DEPLOYMENT\tCOMMIT\tTRIGGER\tSTATE\tCREATED\tREASON", rows, "No deployments yet.")
+}
+
+// printDrift says what somebody changed by hand, and what to do about it.
+func (p *program) printDrift(drift []api.Drift) {
+	for _, d := range drift {
+		fmt.Fprintf(p.out, "  changed by hand: %s %s (seen %s)\n", d.Container, d.What, ago(d.Since))
+		if d.Fix != "" {
+			fmt.Fprintf(p.out, "    if that is not meant: %s\n", d.Fix)
+		}
+	}
 }
 
 func oneLine(s string) string {

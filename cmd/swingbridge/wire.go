@@ -246,9 +246,10 @@ func (p *plant) openRunner(context.Context) error {
 		Source: p.source, Engine: p.engine, Proxy: p.plane, Prover: p.plane, Ledger: ledger{p.store, p.logs, p.metrics},
 		Folders: p.folders, Targets: p.plane, Gauge: p.plane, Modes: p.plane,
 		Edge: p.engine.EdgeName(), AppNetwork: func(a pipeline.App, key string) string { return p.engine.AppNetwork(a.Name, key) },
-		Now: time.Now, Logger: p.log,
+		Now: time.Now, Logger: p.log, Masked: logs.Masked,
 		ImagesLimit: p.cfg.imagesLimit, FreeSpace: p.cfg.freeSpace,
 	}
+	p.metrics.Drift(p.runner.Drifts)
 	p.heads = &pipeline.HeadWatch{Source: p.source, Heads: p.store, Memory: p.store, Every: headsEvery, Logger: p.log}
 	p.commands = command.New(command.Options{
 		Apps: p.store, Deployments: p.store, Environments: p.store, Tokens: p.store, Auditor: p.store, Jobs: p.queue, Replayer: replayer{p.store},

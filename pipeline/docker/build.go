@@ -200,6 +200,10 @@ func (e *Engine) buildOptions(o pipeline.BuildOrder, tag, session string) build.
 	for name, value := range o.Spec.Args {
 		args[name] = &value
 	}
+	// The builder's cache mounts are the host's: without a name space of its own
+	// an app could put files into the builds of others.
+	space := e.installation + "/" + o.Owner.AppID
+	args["BUILDKIT_CACHE_MOUNT_NS"] = &space
 	labels := maps.Clone(o.Spec.Labels)
 	if labels == nil {
 		labels = map[string]string{}

@@ -175,3 +175,20 @@ func TestBuild_FullDiskBelowTheLogEndsIt(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+func TestBuild_CacheMountsAreTheAppsOwn(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	mount := "FROM scratch\nCOPY tool /tool\nRUN --mount=type=cache,id=NONCE,target=/c [\"/tool\", \"COMMAND\", \"/c/left\", \"APP\"]\n"
+	for _, step := range []struct{ app, command, says string }{
+		{w.app.ID, "leave", ""}, {w.app.ID, "look", "there: true"}, {"other", "look", "there: false"},
+	} {
+		o := w.buildOrder(strings.NewReplacer("NONCE", w.installation, "COMMAND", step.command, "APP", step.app).Replace(mount), step.command)
+		o.Owner.AppID = step.app
+		o.Spec.Args = map[string]string{"BUILDKIT_CACHE_MOUNT_NS": "everybody"}
+		var log bytes.Buffer
+		if _, _, err := w.Build(t.Context(), o, &log); err != nil || !strings.Contains(log.String(), step.says) {
+			t.Errorf("%+v: %v\n%s", step, err, &log)
+		}
+	}
+}

@@ -111,7 +111,7 @@ func checkVolume(v stack.Volume) error {
 func tmpfsOption(option string) bool {
 	name, _, _ := strings.Cut(option, "=")
 	switch strings.TrimSpace(name) {
-	case "", "size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "noexec", "nosuid", "nodev", "ro", "rw":
+	case "", "size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "noexec", "nosuid", "nodev", "noatime", "nodiratime", "relatime", "ro", "rw":
 		return true
 	}
 	return false

@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -16,6 +17,8 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/strslice"
+	"github.com/docker/docker/api/types/volume"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/swingbridge/swingbridge/pipeline/stack"
@@ -66,6 +69,7 @@ const sameFile = `services:
 // Compose's, and why.
 func intended() map[string]string {
 	return map[string]string{
+		"Config.Hostname":          "ours is a name on networks, which the live color alone answers to",
 		"Config.Image":             "ours is made from the image's ID, which no tag can move",
 		"HostConfig.NetworkMode":   "each has its own networks",
 		"HostConfig.RestartPolicy": "ours follows what visitors are on",
@@ -168,22 +172,51 @@ func loadWeb(t *testing.T, file string) stack.Service {
 // composeUp has Docker Compose create the file's only container.
 func (w *world) composeUp(file string) map[string]string {
 	w.t.Helper()
-	path := filepath.Join(w.t.TempDir(), "compose.yml")
-	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
-		w.t.Fatal(err)
+	made := w.composeAll(map[string]string{"compose.yml": file})
+	if len(made) != 1 {
+		w.t.Fatalf("%d containers", len(made))
+	}
+	return made["web"]
+}
+
+// composeAll has Docker Compose create the containers of compose.yml, among
+// further files, and says how they are, by service.
+func (w *world) composeAll(files map[string]string, options ...string) map[string]map[string]string {
+	w.t.Helper()
+	out := map[string]map[string]string{}
+	for service, id := range w.compose(files, options, "--no-start") {
+		out[service] = w.details(id)
+	}
+	return out
+}
+
+// compose runs Docker Compose's up and returns the containers' ids by service.
+func (w *world) compose(files map[string]string, options []string, up ...string) map[string]string {
+	w.t.Helper()
+	dir := w.t.TempDir()
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 	project := "same" + w.installation
 	mine := filters.NewArgs(filters.Arg("label", "com.docker.compose.project="+project))
 	w.t.Cleanup(func() { w.composeDown(mine) })
-	up := exec.CommandContext(w.t.Context(), "docker-compose", "-p", project, "-f", path, "up", "--no-start")
-	if text, err := up.CombinedOutput(); err != nil {
+	args := slices.Concat(options, []string{"-p", project, "-f", filepath.Join(dir, "compose.yml"), "up"}, up)
+	command := exec.CommandContext(w.t.Context(), "docker-compose", args...)
+	if text, err := command.CombinedOutput(); err != nil {
 		w.t.Fatalf("docker-compose: %v\n%s", err, text)
 	}
 	made, err := w.api.ContainerList(w.t.Context(), container.ListOptions{All: true, Filters: mine})
-	if err != nil || len(made) != 1 {
-		w.t.Fatalf("%d containers, %v", len(made), err)
+	if err != nil {
+		w.t.Fatal(err)
 	}
-	return w.details(made[0].ID)
+	out := map[string]string{}
+	for _, c := range made {
+		out[c.Labels["com.docker.compose.service"]] = c.ID
+	}
+	return out
 }
 
 func (w *world) composeDown(mine filters.Args) {
@@ -195,6 +228,15 @@ func (w *world) composeDown(mine filters.Args) {
 	}
 	for _, c := range made {
 		if err := w.api.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
+			w.t.Error(err)
+		}
+	}
+	volumes, err := w.api.VolumeList(ctx, volume.ListOptions{Filters: mine})
+	if err != nil {
+		w.t.Error(err)
+	}
+	for _, v := range volumes.Volumes {
+		if err := w.api.VolumeRemove(ctx, v.Name, true); err != nil {
 			w.t.Error(err)
 		}
 	}
@@ -224,10 +266,15 @@ func (w *world) details(id string) map[string]string {
 		}
 	}
 	slices.Sort(c.Config.Env)
-	for i, name := range c.HostConfig.CapDrop {
-		c.HostConfig.CapDrop[i] = strings.TrimPrefix(name, "CAP_") // the same capability either way
+	if strings.HasPrefix(c.ID, c.Config.Hostname) {
+		c.Config.Hostname = "" // the engine's choice
 	}
-	slices.Sort(c.HostConfig.CapDrop)
+	for _, capabilities := range []strslice.StrSlice{c.HostConfig.CapDrop, c.HostConfig.CapAdd} {
+		for i, name := range capabilities {
+			capabilities[i] = strings.TrimPrefix(name, "CAP_") // the same capability either way
+		}
+		slices.Sort(capabilities)
+	}
 	slices.Sort(c.HostConfig.ExtraHosts)
 	slices.SortFunc(c.HostConfig.Ulimits, func(a, b *container.Ulimit) int { return strings.Compare(a.Name, b.Name) })
 	out := map[string]string{}

@@ -47,6 +47,9 @@ func (e *Engine) Ensure(ctx context.Context, o pipeline.ContainerOrder) (pipelin
 	if err := e.ensureVolumes(long, o); err != nil {
 		return pipeline.Container{}, err
 	}
+	if err := e.networksThere(long, s.networks()); err != nil {
+		return pipeline.Container{}, err
+	}
 	c, err := e.ensure(long, s)
 	if err == nil || answered(err) {
 		return c, err

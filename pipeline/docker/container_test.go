@@ -216,7 +216,7 @@ func TestEnsureAndStart_AskTheEngineNoMoreThanNeeded(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if want := []string{"POST create", "POST connect", "GET json", "POST start", "POST update"}; !slices.Equal(calls, want) {
+	if want := []string{"GET networks", "POST create", "POST connect", "GET json", "POST start", "POST update"}; !slices.Equal(calls, want) {
 		t.Errorf("asked %v, want %v", calls, want)
 	}
 }
@@ -253,6 +253,10 @@ func TestEnsure_ExternalVolumesMustBeThereAndNotAnotherApps(t *testing.T) {
 	o := w.order("d1", 10)
 	o.Service.Mounts = []stack.Mount{{Volume: "data", Target: "/data"}}
 	o.Volumes = []stack.Volume{{Name: "data", External: "absent-" + w.installation}}
+	if _, err := w.Ensure(t.Context(), o); !errors.Is(err, pipeline.ErrInvalid) || !strings.Contains(err.Error(), "volume:absent-") {
+		t.Errorf("not allowed: %v", err)
+	}
+	o.Allowed = []string{"volume:absent-" + w.installation, "volume:bank_data-" + w.installation}
 	if _, err := w.Ensure(t.Context(), o); !errors.Is(err, pipeline.ErrNotFound) {
 		t.Errorf("absent: %v", err)
 	}

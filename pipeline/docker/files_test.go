@@ -106,7 +106,7 @@ func TestSpec_TranslatesSettingsAndLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, h := s.Config, s.Host
-	if c.Hostname != "shop" || !c.Tty || !c.OpenStdin || c.Labels["a"] != "b" {
+	if c.Hostname != "" || !c.Tty || !c.OpenStdin || c.Labels["a"] != "b" {
 		t.Errorf("config %+v", c)
 	}
 	if h.ExtraHosts[0] != "a:host-gateway" || !h.ReadonlyRootfs || *h.Ulimits[0] != (container.Ulimit{Name: "nofile", Soft: 1, Hard: 2}) || h.ShmSize != 64 {

@@ -116,6 +116,7 @@ func (e *Engine) describe(c container.InspectResponse) pipeline.Container {
 		Fingerprint: c.Config.Labels[labelFingerprint],
 		Anonymous:   anonymous(c),
 		Binds:       bindsOf(c),
+		Writes:      e.writesOf(c),
 		MadeAs:      e.madeAs(c.Config.Labels, replica),
 	}
 	if c.Config.StopTimeout != nil {
@@ -191,6 +192,28 @@ func bindsOf(c container.InspectResponse) []string {
 	for _, m := range c.Mounts {
 		if m.Type == mount.TypeBind {
 			out = append(out, m.Source)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// writesOf is what the container may write to, see pipeline.Container.
+func (e *Engine) writesOf(c container.InspectResponse) []string {
+	var out []string
+	for _, m := range c.Mounts {
+		switch {
+		case !m.RW:
+		case m.Type == mount.TypeBind:
+			out = append(out, m.Source)
+		case m.Type == mount.TypeVolume && !isAnonymous(m.Name):
+			name := m.Name
+			if key, ours := strings.CutPrefix(name, c.Config.Labels[labelApp]+"_"); ours {
+				if key, ours = strings.CutSuffix(key, "-"+e.installation); ours {
+					name = key
+				}
+			}
+			out = append(out, name)
 		}
 	}
 	slices.Sort(out)

@@ -3,8 +3,12 @@ package docker
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 )
@@ -22,6 +26,11 @@ func (e *Engine) Join(ctx context.Context, id string, l pipeline.Link) error {
 	if there.NetworkSettings.Networks[l.Network] != nil {
 		return nil
 	}
+	if !there.State.Running {
+		if err := e.networksThere(ctx, []string{l.Network}); err != nil {
+			return err
+		}
+	}
 	err = e.api.NetworkConnect(ctx, l.Network, id, link{Network: l.Network, Aliases: l.Aliases}.endpoint())
 	if err == nil {
 		return nil
@@ -32,20 +41,55 @@ func (e *Engine) Join(ctx context.Context, id string, l pipeline.Link) error {
 	return said(err, "connect %s to network %s", there.Name, l.Network)
 }
 
+// networksThere fails with ErrNotFound where one of the networks is not on the
+// engine. For a container that does not run the engine takes any name, and says
+// no only when it is to start.
+func (e *Engine) networksThere(ctx context.Context, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	filter := filters.NewArgs()
+	for _, name := range names {
+		filter.Add("name", name)
+	}
+	list, err := e.api.NetworkList(ctx, network.ListOptions{Filters: filter})
+	if err != nil {
+		return said(err, "look for the networks")
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(list, func(n network.Summary) bool { return n.Name == name }) {
+			return fmt.Errorf("network %s: %w", name, pipeline.ErrNotFound)
+		}
+	}
+	return nil
+}
+
+// networks are the names of those that the container is to be on.
+func (s spec) networks() []string {
+	var out []string
+	if s.First.Network != "" {
+		out = append(out, s.First.Network)
+	}
+	for _, l := range s.Rest {
+		out = append(out, l.Network)
+	}
+	return out
+}
+
 // Leave takes a container of ours off a network. Not there is well.
-func (e *Engine) Leave(ctx context.Context, id, network string) error {
+func (e *Engine) Leave(ctx context.Context, id, name string) error {
 	there, err := e.mine(ctx, id)
 	switch {
 	case errors.Is(err, pipeline.ErrNotFound):
 		return nil
 	case err != nil:
 		return err
-	case there.NetworkSettings.Networks[network] == nil:
+	case there.NetworkSettings.Networks[name] == nil:
 		return nil
 	}
-	err = e.api.NetworkDisconnect(ctx, network, id, false)
+	err = e.api.NetworkDisconnect(ctx, name, id, false)
 	if cerrdefs.IsNotFound(err) {
 		return nil
 	}
-	return said(err, "take %s off network %s", there.Name, network)
+	return said(err, "take %s off network %s", there.Name, name)
 }

@@ -110,8 +110,14 @@ func TestEnsure_MountsWhatWasPlaced(t *testing.T) {
 		{Bind: &stack.Bind{Data: "media", Placed: filepath.Join(own, "data", "media")}, Target: "/media"},
 		{Bind: &stack.Bind{Repo: "nginx.conf", Placed: filepath.Join(own, "files", "abc"), SELinux: "z"}, Target: "/etc/nginx.conf", ReadOnly: true},
 		{Target: "/anonymous"},
+		{Volume: "rows", Target: "/rows"},
+		{Volume: "read", Target: "/read", ReadOnly: true},
 	}
+	o.Volumes = []stack.Volume{{Name: "rows"}, {Name: "read"}}
 	c := w.run(o)
+	if want := []string{filepath.Join(own, "data", "media"), "rows"}; !slices.Equal(c.Writes, want) {
+		t.Errorf("it may write to %q, want %q", c.Writes, want)
+	}
 	if want := []string{filepath.Join(own, "data", "media"), filepath.Join(own, "files", "abc")}; !slices.Equal(c.Binds, want) {
 		t.Errorf("binds %q, want %q", c.Binds, want)
 	}
@@ -126,7 +132,7 @@ func TestEnsure_MountsWhatWasPlaced(t *testing.T) {
 	for _, m := range there.Mounts {
 		writable[m.Destination] = m.RW
 	}
-	if want := map[string]bool{"/media": true, "/etc/nginx.conf": false, "/anonymous": true}; !maps.Equal(writable, want) {
+	if want := map[string]bool{"/media": true, "/etc/nginx.conf": false, "/anonymous": true, "/rows": true, "/read": false}; !maps.Equal(writable, want) {
 		t.Errorf("writable %v, want %v", writable, want)
 	}
 

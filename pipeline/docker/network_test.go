@@ -216,3 +216,28 @@ func TestAnAppCalledEdgeHasANetworkOfItsOwn(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// The engine answers to a container's own host name on each of its networks.
+func TestEnsure_NoHostNameIsAnsweredToAcrossAppsOrByTwoColors(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.networks()
+	asking := w.run(w.order("d1", 10))
+	same := w.order("d2", 11)
+	same.Service.Settings.Hostname = "api.example.org"
+	w.run(same)
+	other := w.order("d3", 12)
+	other.Owner.App, other.Owner.AppID, other.Links = "bank", "2", nil
+	other.Service.Settings.Hostname = "other.example.org"
+	w.run(other)
+	kept := w.order("", 0)
+	kept.Owner.Color, kept.Edge, kept.Fingerprint = "", pipeline.Attachment{}, "f1"
+	kept.Owner.Service, kept.Service.Name, kept.Service.Settings.Hostname = "db", "db", "storage"
+	w.run(kept)
+	for name, want := range map[string]bool{"api.example.org": false, "other.example.org": false, "storage": true} {
+		got := w.get(asking, "/dial?to="+name+":8080")
+		if known := got == "reached" || strings.Contains(got, ":8080: "); known != want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"reflect"
 	"slices"
@@ -21,16 +22,19 @@ func overreach(s spec, o pipeline.ContainerOrder) []string {
 	w := witness{allowed: o.Allowed}
 	host, config := *s.Host, *s.Config
 	w.rights(&host)
+	w.inside(&host)
 	w.spaces(&host)
 	w.mounts(&host)
 	w.volumes(o)
+	w.log(&host)
+	w.labels(o, config.Labels)
 	for _, l := range append([]link{s.First}, s.Rest...) {
 		w.network(l.Network)
 	}
-	host.LogConfig, host.Tmpfs, host.Init = container.LogConfig{}, nil, nil
+	host.Init = nil
 	host.Memory, host.MemoryReservation, host.MemorySwap, host.MemorySwappiness, host.PidsLimit, host.Ulimits = 0, 0, 0, nil, nil, nil
 	host.NanoCPUs, host.CPUShares, host.CPUQuota, host.CPUPeriod, host.CpusetCpus, host.BlkioWeight = 0, 0, 0, 0, "", 0
-	host.ExtraHosts, host.DNS, host.DNSSearch, host.DNSOptions, host.Sysctls = nil, nil, nil, nil, nil
+	host.ExtraHosts, host.DNS, host.DNSSearch, host.DNSOptions = nil, nil, nil, nil
 	host.ShmSize, host.ReadonlyRootfs, host.CapDrop, host.GroupAdd = 0, false, nil, nil
 	if want := (container.HostConfig{RestartPolicy: container.RestartPolicy{Name: "no"}}); !reflect.DeepEqual(want, host) {
 		w.say("settings of the host beyond the known: %+v", host)
@@ -205,19 +209,90 @@ func (w *witness) bind(source string, readOnly bool) {
 func (w *witness) volumes(o pipeline.ContainerOrder) {
 	for _, m := range o.Service.Mounts {
 		for _, v := range o.Volumes {
-			if m.Volume == "" || v.Name != m.Volume || v.External != "" {
+			if m.Volume == "" || v.Name != m.Volume {
 				continue
 			}
 			device, options := v.Options["device"], strings.Split(v.Options["o"], ",")
 			switch kind := v.Options["type"]; {
+			case v.External != "":
+				w.want("volume:" + v.External)
 			case v.Driver != "" && v.Driver != "local":
 				w.want("volume-driver:" + v.Driver)
 			case kind == "tmpfs" && device == "tmpfs" && !slices.Contains(options, "bind"), len(v.Options) == 0:
-			case (kind == "nfs" || kind == "cifs") && !slices.Contains(options, "bind"):
-				w.want("mount:"+kind+":"+device, "mount:"+kind+":10.0.0.2,"+device)
+			case kind == "nfs" || kind == "nfs4" || kind == "cifs":
+				w.remote("mount:"+kind+":", device, options)
 			default:
 				w.want("bind:" + path.Clean(device))
 			}
 		}
+	}
+}
+
+// remote looks at a volume that another machine keeps: the options must not name
+// another one than the word does.
+func (w *witness) remote(word, device string, options []string) {
+	for _, option := range options {
+		name, value, _ := strings.Cut(strings.ToLower(option), "=")
+		switch name {
+		case "addr", "ip":
+			word += value + ","
+		case "", "rw", "ro", "soft", "hard", "nolock", "vers", "nfsvers", "username", "password", "uid", "gid":
+		default:
+			w.say("%s with the option %q, of which nothing is known", word, option)
+		}
+	}
+	w.want(word + device)
+}
+
+// log says where the log goes. The engine carries it out, as root of the host.
+func (w *witness) log(h *container.HostConfig) {
+	l := h.LogConfig
+	h.LogConfig = container.LogConfig{}
+	if slices.Contains([]string{"json-file", "local", "none", "journald"}, l.Type) {
+		return
+	}
+	var to []string
+	for _, key := range slices.Sorted(maps.Keys(l.Config)) {
+		value := l.Config[key]
+		switch {
+		case strings.HasPrefix(value, "/"), strings.Contains(key, "credentials") && value != "":
+			w.say("the log driver %s has a file of the host: %s=%s", l.Type, key, value)
+		case value != "" && (strings.Contains(value, "://") || strings.HasSuffix(key, "-address")):
+			to = append(to, value)
+		}
+	}
+	w.want(strings.TrimSuffix("log:"+l.Type+":"+strings.Join(to, ","), ":"))
+}
+
+// inside looks at what is the container's own only with certain values.
+func (w *witness) inside(h *container.HostConfig) {
+	for target, options := range h.Tmpfs {
+		for _, option := range strings.Split(options, ",") {
+			name, _, _ := strings.Cut(strings.TrimSpace(option), "=")
+			if strings.Contains(name, "bind") || strings.Contains(name, "shared") || strings.Contains(name, "slave") ||
+				slices.Contains([]string{"move", "remount", "dev", "suid"}, name) || !path.IsAbs(target) {
+				w.say("tmpfs %s:%s", target, options)
+			}
+		}
+	}
+	for key := range h.Sysctls {
+		network := strings.HasPrefix(key, "net.") && h.NetworkMode != "host"
+		ipc := (strings.HasPrefix(key, "fs.mqueue.") || strings.HasPrefix(key, "kernel.shm") || strings.HasPrefix(key, "kernel.msg") || key == "kernel.sem") && h.IpcMode != "host"
+		if !network && !ipc || strings.ContainsAny(key, "/\\ ") {
+			w.say("sysctl %s", key)
+		}
+	}
+	h.Tmpfs, h.Sysctls = nil, nil
+}
+
+// labels looks for those by which a container would be taken for another one.
+func (w *witness) labels(o pipeline.ContainerOrder, labels map[string]string) {
+	for label := range labels {
+		if strings.HasPrefix(strings.ToLower(label), "dev.swingbridge.") && !slices.Contains(ourLabels(), label) {
+			w.say("label %s", label)
+		}
+	}
+	if labels["dev.swingbridge.app_id"] != o.Owner.AppID || labels["dev.swingbridge.installation"] != "abc123" || labels["dev.swingbridge.service"] != o.Service.Name {
+		w.say("the labels of another: %v", labels)
 	}
 }

@@ -43,13 +43,18 @@ func askings() map[string][]string {
 		"volumes": {
 			"[/etc:/e]", "[/etc/:/e:ro]", "[/srv/a:/a:Z]", "[/srv/a:/a:ro,z]", "[/srv/b:/b:ro,rshared]", "[./data:/d]",
 			"[{type: bind, source: /var/run/docker.sock, target: /s, read_only: true}]", `["${FOLDER}:/f"]`, "[{type: bind, source: /srv/c, target: /c, bind: {propagation: rslave}}]",
-			"[disk:/disk]", "[share:/share:ro]", "[plugin:/plugin]", "[scratch:/scratch, plain:/plain]", "[{type: tmpfs, target: /t}]",
+			"[disk:/disk]", "[share:/share:ro]", "[plugin:/plugin]", "[scratch:/scratch, plain:/plain:z]", "[{type: tmpfs, target: /t}]",
+			"[bank:/bank]", "[{type: volume, source: theirs, target: /theirs, read_only: true}]",
 		},
 		"networks":  {"[default]", "[outer]", "[default, outer]", "{outer: {aliases: [x]}}"},
-		"tmpfs":     {"/tmp", "[/run:size=64m]"},
+		"tmpfs":     {"/tmp", "['/run:size=64m,exec']"},
 		"mem_limit": {"64m"},
 		"init":      {"true"},
-		"logging":   {"{driver: json-file}"},
+		"logging": {
+			"{driver: json-file}", "{driver: syslog}", "{driver: fluentd, options: {fluentd-address: 'unix:///run/docker.sock'}}", "{driver: '${LOG:-gelf}', options: {gelf-address: 'udp://10.0.0.9:1'}}",
+			"{driver: loki, options: {loki-url: 'http://10.0.0.9/x'}}", "{driver: splunk, options: {splunk-token: a, splunk-url: 'https://10.0.0.9'}}", "{options: {tag: a}}",
+		},
+		"sysctls": {"{net.core.somaxconn: 1024}", "{kernel.shmmax: 1}"},
 	}
 }
 
@@ -72,6 +77,8 @@ func hopeless() map[string][]string {
 		},
 		"networks":     {"[hosts]"},
 		"sysctls":      {"{kernel.core_pattern: x}"},
+		"tmpfs":        {"['/run:bind']"},
+		"logging":      {"{driver: syslog, options: {syslog-tls-key: /root/.ssh/id_rsa}}", "{driver: splunk, options: {splunk-capath: /etc/shadow}}", "{driver: a b}"},
 		"volumes_from": {"[db]"},
 	}
 }
@@ -94,6 +101,8 @@ volumes:
   share: {driver_opts: {type: nfs, o: "addr=10.0.0.2,rw", device: ":/export"}}
   scratch: {driver_opts: {type: tmpfs, o: size=64m, device: tmpfs}}
   plugin: {driver: rexray}
+  bank: {external: true}
+  theirs: {external: true, name: customers_data}
 networks:
   outer: {external: true, name: monitoring}
   hosts: {external: true, name: host}
@@ -193,7 +202,7 @@ func linksOf(s stack.Stack, svc stack.Service) []pipeline.Link {
 
 // missing are the permissions without which the files are refused; nil if
 // something else is wrong with them too.
-func missing(t *testing.T, in stack.Input) []string {
+func missing(t testing.TB, in stack.Input) []string {
 	t.Helper()
 	in.Allowed = nil
 	_, err := stack.Load(t.Context(), in)
@@ -268,14 +277,28 @@ func TestPolicy_TheWitnessNotices(t *testing.T) {
 		"paths":        func(s *spec) { s.Host.MaskedPaths = []string{} },
 		"disk":         func(s *spec) { s.Host.VolumesFrom = []string{"db"} },
 		"weight":       func(s *spec) { s.Host.CPURealtimeRuntime = 1 },
-		"config":       func(s *spec) { s.Config.Volumes = map[string]struct{}{"/x": {}} },
+		"log":          func(s *spec) { s.Host.LogConfig = container.LogConfig{Type: "syslog"} },
+		"log file": func(s *spec) {
+			s.Host.LogConfig = container.LogConfig{Type: "gelf", Config: map[string]string{"x": "/etc/shadow"}}
+		},
+		"log socket": func(s *spec) {
+			s.Host.LogConfig = container.LogConfig{Type: "gelf", Config: map[string]string{"fluentd-address": "unix:///run/docker.sock"}}
+		},
+		"tmpfs":  func(s *spec) { s.Host.Tmpfs = map[string]string{"/t": "size=1m,bind"} },
+		"sysctl": func(s *spec) { s.Host.Sysctls = map[string]string{"kernel.core_pattern": "|/x"} },
+		"host's": func(s *spec) {
+			s.Host.IpcMode, s.Host.Sysctls = "host", map[string]string{"kernel.shmmax": "1"}
+		},
+		"label":     func(s *spec) { s.Config.Labels["dev.swingbridge.other"] = "x" },
+		"other app": func(s *spec) { s.Config.Labels["dev.swingbridge.app_id"] = "2" },
+		"config":    func(s *spec) { s.Config.Volumes = map[string]struct{}{"/x": {}} },
 	} {
 		o := goodOrder()
 		s, err := offline().newSpec(o, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		o.Allowed = []string{"bind:/srv/read:ro", "device:/dev/x:r", "gpus:all", "port:127.0.0.1:22", "cap:NET_ADMIN"}
+		o.Allowed = []string{"bind:/srv/read:ro", "device:/dev/x:r", "gpus:all", "port:127.0.0.1:22", "cap:NET_ADMIN", "host:ipc", "log:gelf"}
 		if said := overreach(s, o); said != nil {
 			t.Errorf("%s: %s before anything is wrong", name, said)
 		}
@@ -287,10 +310,13 @@ func TestPolicy_TheWitnessNotices(t *testing.T) {
 
 func FuzzPolicy(f *testing.F) {
 	r := rand.New(rand.NewPCG(5, 6))
-	for range 20 {
+	for range 60 {
 		in := randomFiles(r)
 		other, _ := in.Read("other.yml")
 		f.Add(string(in.Files[0].Content), string(in.Files[1].Content), in.Overlay, string(other), "privileged\nbind:/etc\nhost:pid")
+		if want := missing(f, in); want != nil {
+			f.Add(string(in.Files[0].Content), string(in.Files[1].Content), in.Overlay, string(other), strings.Join(want, "\n"))
+		}
 	}
 	f.Fuzz(func(t *testing.T, main, second, overlay, other, allowed string) {
 		in := inputOf(main, second, overlay, other)

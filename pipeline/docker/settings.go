@@ -64,7 +64,11 @@ func checkLimits(name string, l stack.Limits) error {
 func checkSettings(svc stack.Service) error {
 	s := svc.Settings
 	for key := range s.Sysctls {
-		if !ownSysctl(key) || strings.HasPrefix(key, "net.") && slices.Contains(svc.Rights.Host, "network") {
+		space := "ipc" // whose namespace has it
+		if strings.HasPrefix(key, "net.") {
+			space = "network"
+		}
+		if !ownSysctl(key) || slices.Contains(svc.Rights.Host, space) {
 			return refused("service %s: sysctl %q is the whole host's", svc.Name, key)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
@@ -66,8 +67,20 @@ func (w *world) cleanUp() {
 	mine := filters.NewArgs(filters.Arg("label", labelInstallation+"="+w.installation))
 	containers, err := w.api.ContainerList(ctx, container.ListOptions{All: true, Filters: mine})
 	errs := []error{err}
+	nameless := map[string]bool{} // volumes, which go with no container that they were carried to
 	for _, c := range containers {
+		for _, m := range c.Mounts {
+			nameless[m.Name] = isAnonymous(m.Name)
+		}
 		errs = append(errs, w.api.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}))
+	}
+	for name, is := range nameless {
+		if !is {
+			continue
+		}
+		if err := w.api.VolumeRemove(ctx, name, true); err != nil && !cerrdefs.IsNotFound(err) {
+			errs = append(errs, err)
+		}
 	}
 	networks, err := w.api.NetworkList(ctx, network.ListOptions{Filters: mine})
 	errs = append(errs, err)

@@ -127,7 +127,7 @@ func (e *Engine) config(o pipeline.ContainerOrder, inherited []string) (*contain
 		grace = int((svc.StopGrace + time.Second - 1) / time.Second)
 	}
 	config := &container.Config{
-		Hostname:     svc.Settings.Hostname,
+		Hostname:     ownHostname(o),
 		Domainname:   svc.Settings.Domainname,
 		Tty:          svc.Settings.TTY,
 		OpenStdin:    svc.Settings.StdinOpen,
@@ -159,6 +159,16 @@ func (e *Engine) config(o pipeline.ContainerOrder, inherited []string) (*contain
 	maps.Copy(config.Labels, svc.Settings.Annotations)
 	maps.Copy(config.Labels, e.ownerLabels(o))
 	return config, nil
+}
+
+// ownHostname is what the container calls itself. The engine answers to it on
+// each of the container's networks, so only a kept one and a task have any: on the edge the
+// containers of all apps would be led by it.
+func ownHostname(o pipeline.ContainerOrder) string {
+	if o.Edge.Network != "" || o.Fingerprint == "" && o.Owner.Role != stack.Task {
+		return ""
+	}
+	return o.Service.Settings.Hostname
 }
 
 func exposed(svc stack.Service) (nat.PortSet, error) {

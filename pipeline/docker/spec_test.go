@@ -45,6 +45,9 @@ func checkSafe(t *testing.T, s spec) {
 	if net := string(s.Host.NetworkMode); net != "none" && !offline().ourNetwork(net) {
 		t.Errorf("network mode %q", net)
 	}
+	if log := s.Host.LogConfig; !slices.Contains([]string{"json-file", "local", "none", "journald"}, log.Type) {
+		t.Errorf("log %+v", log)
+	}
 	host := *s.Host
 	host.Binds, host.Mounts, host.NetworkMode, host.LogConfig, host.Tmpfs, host.Init = nil, nil, "", container.LogConfig{}, nil, nil
 	host.Memory, host.MemoryReservation, host.NanoCPUs, host.PidsLimit = 0, 0, 0, nil
@@ -126,7 +129,7 @@ func randomOrder(r *rand.Rand) pipeline.ContainerOrder {
 	}
 	o.Service = stack.Service{
 		Name: or("web"), Command: []string{word()}, Env: pairs(), User: word(), Labels: pairs(), StopSignal: word(), Tmpfs: pairs(),
-		Expose: []int{r.IntN(65536)}, Limits: stack.Limits{Memory: r.Int64N(9) - 1, CPUs: r.Float64()}, Log: &stack.Log{Driver: word(), Options: pairs()},
+		Expose: []int{r.IntN(65536)}, Limits: stack.Limits{Memory: r.Int64N(9) - 1, CPUs: r.Float64()}, Log: &stack.Log{Driver: or("json-file"), Options: pairs()},
 	}
 	o.Service.Settings = stack.Settings{
 		Hostname: or("a"), Sysctls: pairs(), ExtraHosts: []string{or("a:10.0.0.1")}, DNS: []string{or("10.0.0.1")}, ReadOnly: r.IntN(2) == 0,
@@ -209,7 +212,10 @@ func TestSpec_TheCheckerNotices(t *testing.T) {
 			h.Mounts = []mount.Mount{{Type: mount.TypeBind, Source: "/srv/apps/2/data/x", Target: "/x"}}
 		},
 		"climbing bind": func(h *container.HostConfig) { h.Binds = []string{"/srv/apps/1/data/../x:/x:z"} },
-		"security":      func(h *container.HostConfig) { h.SecurityOpt = append(h.SecurityOpt, "seccomp=unconfined") },
+		"log": func(h *container.HostConfig) {
+			h.LogConfig = container.LogConfig{Type: "fluentd", Config: map[string]string{"fluentd-address": "unix:///var/run/docker.sock"}}
+		},
+		"security": func(h *container.HostConfig) { h.SecurityOpt = append(h.SecurityOpt, "seccomp=unconfined") },
 	} {
 		s, err := offline().newSpec(goodOrder(), nil)
 		if err != nil {

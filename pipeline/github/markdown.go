@@ -26,7 +26,7 @@ func summary(s Subject) string {
 	d := s.Deployment
 	var b strings.Builder
 	if d.Reason != "" {
-		fmt.Fprintf(&b, "%s\n\n", escape(clip(oneLine(rough(d.Reason, reasonLimit)), reasonLimit)))
+		b.WriteString(why(d.Reason))
 	}
 	facts := []string{"Commit " + pipeline.Short(d.Commit)}
 	if d.Subject != "" {
@@ -54,6 +54,23 @@ func summary(s Subject) string {
 		b.WriteString(row)
 	}
 	return b.String()
+}
+
+// why is the reason: its first line as text and the others, whose order and
+// columns say something, as a block.
+func why(reason string) string {
+	first, rest, _ := strings.Cut(strings.TrimSpace(reason), "\n")
+	text := escape(clip(oneLine(rough(first, reasonLimit)), reasonLimit)) + "\n\n"
+	if rest = strings.Trim(rest, "\r\n"); strings.TrimSpace(rest) == "" {
+		return text
+	}
+	var lines []string
+	for line := range strings.Lines(rough(rest, reasonLimit)) {
+		lines = append(lines, strings.TrimRight(plain(line), " "))
+	}
+	block := clip(strings.Join(lines, "\n"), reasonLimit)
+	fence := strings.Repeat("`", max(2, longestRun(block, '`'))+1) // nothing in the block can close it
+	return text + fence + "\n" + block + "\n" + fence + "\n\n"
 }
 
 // stepRow is one line of the table. A step that runs has no duration: the row

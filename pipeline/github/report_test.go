@@ -55,6 +55,44 @@ func TestCheckRunOf_AFailure(t *testing.T) {
 	}
 }
 
+func TestCheckRunOf_AReasonOfSeveralLinesKeepsThem(t *testing.T) {
+	t.Parallel()
+	s := subject(pipeline.Queued, pipeline.Running, pipeline.Failed)
+	s.Deployment.Reason = "compose.yml:3: not @allowed\n\nPermissions:\n+ cap:NET_ADMIN (not allowed)\n  cap:CHOWN\nTo allow it: swingbridge app allow web cap:NET_ADMIN"
+	out := github.CheckRunOf(s).Output
+	want := "compose.yml:3: not &#64;allowed\n\n```\nPermissions:\n+ cap:NET_ADMIN (not allowed)\n  cap:CHOWN\nTo allow it: swingbridge app allow web cap:NET_ADMIN\n```\n\nCommit "
+	if !strings.HasPrefix(out.Summary, want) {
+		t.Errorf("the summary is\n%s", out.Summary)
+	}
+	if strings.Contains(out.Title, "\n") {
+		t.Errorf("the title is %q", out.Title)
+	}
+}
+
+func FuzzCheckRunOf_NothingInAReasonClosesItsBlock(f *testing.F) {
+	f.Add("first\n```\n# title")
+	f.Add("\n\n" + strings.Repeat("`", 9000) + "\n\xff")
+	f.Fuzz(func(t *testing.T, reason string) {
+		s := subject(pipeline.Failed)
+		s.Deployment.Reason = reason
+		text := github.CheckRunOf(s).Output.Summary
+		if len(text) > 65535 || !utf8.ValidString(text) {
+			t.Fatalf("%d bytes, valid %v", len(text), utf8.ValidString(text))
+		}
+		fences := 0
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(strings.TrimSpace(line), "```") {
+				fences++
+			}
+		}
+		before, _, _ := strings.Cut(text, "\nCommit ")
+		lines := strings.Split(strings.TrimSpace(before), "\n")
+		if last := lines[len(lines)-1]; fences > 0 && (strings.Trim(last, "`") != "" || strings.Count(before, last) != 2) {
+			t.Fatalf("the block does not end where it should: %q", text)
+		}
+	})
+}
+
 func TestRecordOf_AsksForNoChecksAndNoMerge(t *testing.T) {
 	t.Parallel()
 	record, starts := github.RecordOf(subject(pipeline.Running))

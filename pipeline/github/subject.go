@@ -66,6 +66,9 @@ func (s Subject) title() string {
 		if d.Color != "" {
 			title += " on " + string(d.Color)
 		}
+		if d.Carries != "" {
+			title += ", nothing changed"
+		}
 		if !d.StartedAt.IsZero() && !d.LiveAt.IsZero() {
 			title += fmt.Sprintf(" after %s", took(d.StartedAt, d.LiveAt))
 		}

@@ -98,3 +98,18 @@ func bindsOf(o pipeline.ContainerOrder) []string {
 	slices.Sort(out)
 	return out
 }
+
+// writesOf is what a container may write to.
+func writesOf(o pipeline.ContainerOrder) []string {
+	var out []string
+	for _, m := range o.Service.Mounts {
+		switch {
+		case m.ReadOnly:
+		case m.Bind != nil:
+			out = append(out, m.Bind.Placed+m.Bind.Host)
+		case m.Volume != "":
+			out = append(out, m.Volume)
+		}
+	}
+	return out
+}

@@ -29,15 +29,29 @@ type commit struct {
 	files  map[string]string
 }
 
-// Push adds a commit to the branch and returns its id. Its files are a
-// Dockerfile alone, of its own, unless others are given.
+// Push adds a commit to the branch and returns its id. Its files are those given,
+// else a Dockerfile alone, and one that no other commit has.
 func (f *Forge) Push(branch string, files map[string]string) string {
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()
 	sha := fmt.Sprintf("%040x", len(f.commits)+1)
 	if files == nil {
-		files = map[string]string{"Dockerfile": "FROM scratch\n# " + sha}
+		files = map[string]string{"Dockerfile": "FROM scratch"}
 	}
+	files = maps.Clone(files)
+	files["version.txt"] = sha
+	return f.push(branch, files)
+}
+
+// PushNothing adds a commit with the files of the one before it.
+func (f *Forge) PushNothing(branch string) string {
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	return f.push(branch, f.commits[f.heads[branch]].files)
+}
+
+func (f *Forge) push(branch string, files map[string]string) string {
+	sha := fmt.Sprintf("%040x", len(f.commits)+1)
 	f.commits[sha] = commit{parent: f.heads[branch], files: files}
 	f.heads[branch] = sha
 	return sha

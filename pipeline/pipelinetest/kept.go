@@ -42,15 +42,6 @@ func (e *Engine) addAnonymous(c *container, o pipeline.ContainerOrder) {
 	}
 }
 
-func (e *Engine) inUse(image string) bool {
-	for _, c := range e.containers {
-		if c.Image == image {
-			return true
-		}
-	}
-	return false
-}
-
 // Change changes a container the way a person does by hand.
 func (e *Engine) Change(id string, how func(*pipeline.Container)) {
 	e.w.mu.Lock()
@@ -65,11 +56,4 @@ func (p *Proxy) PeekMode(appID string) pipeline.Mode {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	return p.modes[appID].At(time.Now())
-}
-
-// SetMode is what an operator's change of the mode leaves in the records.
-func (l *Ledger) SetMode(m pipeline.Mode) {
-	l.w.mu.Lock()
-	defer l.w.mu.Unlock()
-	l.app.Mode = m
 }

@@ -12,6 +12,35 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline"
 )
 
+func (e *Engine) connect(c *container, links []pipeline.Link) error {
+	for _, l := range links {
+		if _, ok := e.networks[l.Network]; !ok {
+			return fmt.Errorf("connect %s to network %s: %w", c.Name, l.Network, pipeline.ErrNotFound)
+		}
+		if c.links == nil {
+			c.links = map[string][]string{}
+		}
+		c.links[l.Network] = l.Aliases
+	}
+	c.Networks = slices.Sorted(maps.Keys(c.links))
+	return nil
+}
+
+// Answering lists the containers that run and answer to a name on a network,
+// sorted.
+func (e *Engine) Answering(network, name string) []string {
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	var out []string
+	for _, c := range e.containers {
+		if aliases, on := c.links[network]; on && c.now().Running && slices.Contains(aliases, name) {
+			out = append(out, c.Name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // Listeners implements pipeline.Inside; nothing can be known here.
 func (e *Engine) Listeners(ctx context.Context, _ string) ([]netip.AddrPort, error) {
 	return nil, e.w.call(ctx, "engine.Listeners")

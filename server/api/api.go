@@ -17,6 +17,7 @@ type Options struct {
 	Follow    FollowLog                         // see FollowLogOf
 	Subscribe Subscribe                         // see SubscribeOf
 	Doctor    func(ctx context.Context) []Check // nil: no checks
+	Drift     DriftOf                           // nil: nobody looks
 	Now       func() time.Time                  // nil: time.Now
 	Logger    *slog.Logger                      // nil: discards
 	Heartbeat time.Duration                     // between comments in an idle stream; 0: 15 s
@@ -30,6 +31,7 @@ type API struct {
 	follow    FollowLog
 	subscribe Subscribe
 	doctor    func(ctx context.Context) []Check
+	drift     DriftOf
 	now       func() time.Time
 	logger    *slog.Logger
 	heartbeat time.Duration
@@ -42,10 +44,13 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{
 		store: o.Store, commands: o.Commands, logs: o.Logs, follow: o.Follow, subscribe: o.Subscribe,
-		doctor: o.Doctor, now: o.Now, logger: o.Logger, heartbeat: o.Heartbeat,
+		doctor: o.Doctor, drift: o.Drift, now: o.Now, logger: o.Logger, heartbeat: o.Heartbeat,
 	}
 	if a.doctor == nil {
 		a.doctor = func(context.Context) []Check { return nil }
+	}
+	if a.drift == nil {
+		a.drift = func(string) []pipeline.Drift { return nil }
 	}
 	if a.now == nil {
 		a.now = time.Now

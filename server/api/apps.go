@@ -88,4 +88,4 @@ func (a *API) RemoveApp(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (a *API) app(app pipeline.App) App { return appJSON(app, a.now()) }
+func (a *API) app(app pipeline.App) App { return appJSON(app, a.drift(app.ID), a.now()) }

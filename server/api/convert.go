@@ -8,13 +8,17 @@ import (
 
 // The functions here turn what the domain knows into what is told.
 
-func appJSON(app pipeline.App, now time.Time) App {
+func appJSON(app pipeline.App, drift []pipeline.Drift, now time.Time) App {
 	return App{
 		ID: app.ID, Name: app.Name, Repo: app.Repo, Branch: app.Branch,
 		Compose: filled(app.Compose), Overlay: app.Overlay, Routes: filled(app.Routes), Redirects: filled(app.Redirects),
-		Paused: app.Paused, Mode: modeJSON(app.Mode.At(now)), Allow: filled(app.Allow),
+		Paused: app.Paused, Mode: modeJSON(app.Mode.At(now)), Allow: filled(app.Allow), Drift: mapped(drift, driftJSON),
 		CreatedAt: app.CreatedAt.UTC(), UpdatedAt: app.UpdatedAt.UTC(),
 	}
+}
+
+func driftJSON(d pipeline.Drift) Drift {
+	return Drift{Service: d.Service, Container: d.Container, What: d.What, Fix: d.Fix, Since: d.Since.UTC()}
 }
 
 func modeJSON(m pipeline.Mode) Mode {
@@ -48,7 +52,7 @@ func put[T any](to *T, from *T) {
 func deploymentJSON(d pipeline.Deployment, now time.Time) Deployment {
 	out := Deployment{
 		ID: d.ID, App: d.AppName, Commit: d.Commit, Subject: d.Subject, Trigger: d.Trigger, Actor: d.Actor,
-		DeliveryID: d.DeliveryID, ReleaseID: d.ReleaseID, State: d.State, Color: d.Color, Attempt: d.Attempt,
+		DeliveryID: d.DeliveryID, ReleaseID: d.ReleaseID, Carries: d.Carries, State: d.State, Color: d.Color, Attempt: d.Attempt,
 		Reason: d.Reason, CreatedAt: d.CreatedAt.UTC(), StartedAt: d.StartedAt.UTC(), LiveAt: d.LiveAt.UTC(),
 		EndedAt: d.EndedAt.UTC(), Steps: make([]Step, 0, len(d.Steps)),
 	}
@@ -85,6 +89,10 @@ func envJSON(v pipeline.EnvVar) EnvVar {
 	return EnvVar{Name: v.Name, Version: v.Version, UpdatedAt: v.UpdatedAt.UTC()}
 }
 
+func fileJSON(f pipeline.HeldFile) File {
+	return File{Name: f.Path, Version: f.Version, Size: &f.Size, UpdatedAt: f.UpdatedAt.UTC()}
+}
+
 func serviceJSON(s pipeline.ServiceStatus) Service {
 	return Service{
 		Name: s.Name, Replica: s.Replica, Color: s.Color, Commit: s.Commit, Deployment: s.Deployment, Health: s.Health,
@@ -97,6 +105,14 @@ func planJSON(p pipeline.PlanSummary) Plan {
 		Commit: p.Commit, Build: filled(p.Build), Pull: filled(p.Pull), Release: filled(p.Release),
 		Create: filled(p.Create), Replace: filled(p.Replace), Blink: filled(p.Blink), Keep: filled(p.Keep),
 		Aside: filled(p.Aside), Notes: filled(p.Notes), Missing: filled(p.Missing),
+		Unchanged:   p.Unchanged,
+		Permissions: permissionJSON(p.Permissions),
+	}
+}
+
+func permissionJSON(d pipeline.PermissionDiff) PermissionDiff {
+	return PermissionDiff{
+		Live: d.Live, Had: filled(d.Had), New: filled(d.New), Gone: filled(d.Gone), Missing: filled(d.Missing), Allow: d.Allow,
 	}
 }
 

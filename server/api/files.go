@@ -17,7 +17,7 @@ func (a *API) ListFiles(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	a.write(w, r, http.StatusOK, List[EnvVar]{Items: mapped(files, envJSON)})
+	a.write(w, r, http.StatusOK, List[File]{Items: mapped(files, fileJSON)})
 }
 
 // SetFile is PUT /apps/{app}/files/{path}; it answers with the version the
@@ -40,7 +40,7 @@ func (a *API) SetFile(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	a.write(w, r, http.StatusOK, EnvVar{Name: path, Version: version})
+	a.write(w, r, http.StatusOK, File{Name: path, Version: version})
 }
 
 // UnsetFile is DELETE /apps/{app}/files/{path}; it answers like SetFile.
@@ -51,7 +51,7 @@ func (a *API) UnsetFile(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	a.write(w, r, http.StatusOK, EnvVar{Name: path, Version: version})
+	a.write(w, r, http.StatusOK, File{Name: path, Version: version})
 }
 
 // filePath is the path in the URL; its slashes are escaped, as %2F.

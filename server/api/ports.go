@@ -15,7 +15,7 @@ type Apps interface {
 	AppByName(ctx context.Context, name string) (pipeline.App, error)
 	AppByID(ctx context.Context, id string) (pipeline.App, error)
 	EnvVars(ctx context.Context, appID string) ([]pipeline.EnvVar, error)
-	HeldFiles(ctx context.Context, appID string) ([]pipeline.EnvVar, error)
+	HeldFiles(ctx context.Context, appID string) ([]pipeline.HeldFile, error)
 }
 
 // Deployments reads deployments.
@@ -81,6 +81,10 @@ type LookCommands interface {
 	ServiceLog(ctx context.Context, at pipeline.ServicePlace, o pipeline.LogOrder) (io.ReadCloser, error)
 	Plan(ctx context.Context, app, commit string) (pipeline.PlanSummary, error)
 }
+
+// DriftOf is what somebody changed by hand of what runs of the app with the ID,
+// as it was found last.
+type DriftOf func(appID string) []pipeline.Drift
 
 // Commands is everything that a call may cause.
 type Commands interface {

@@ -27,8 +27,18 @@ type App struct {
 	Paused    bool             `json:"paused"`
 	Mode      Mode             `json:"mode"`
 	Allow     []string         `json:"allow"` // permissions beyond the container, like cap:NET_ADMIN
+	Drift     []Drift          `json:"drift"` // what somebody changed by hand of what runs
 	CreatedAt time.Time        `json:"created_at,omitzero"`
 	UpdatedAt time.Time        `json:"updated_at,omitzero"`
+}
+
+// Drift is one thing that somebody changed by hand of what runs.
+type Drift struct {
+	Service   string    `json:"service"`
+	Container string    `json:"container"`     // its name as it is now
+	What      string    `json:"what"`          // goes on from the container's name
+	Fix       string    `json:"fix,omitempty"` // what to do about it, where it is not meant
+	Since     time.Time `json:"since"`         // when it was first seen
 }
 
 // Mode is how visitors of an app are met.
@@ -70,6 +80,7 @@ type AppChange struct {
 	// What an answer has beyond that may be sent back with it, and is ignored.
 	ID        json.RawMessage `json:"id,omitempty"`
 	Mode      json.RawMessage `json:"mode,omitempty"`
+	Drift     json.RawMessage `json:"drift,omitempty"`
 	CreatedAt json.RawMessage `json:"created_at,omitempty"`
 	UpdatedAt json.RawMessage `json:"updated_at,omitempty"`
 }
@@ -84,6 +95,7 @@ type Deployment struct {
 	Actor      string           `json:"actor,omitempty"`
 	DeliveryID string           `json:"delivery_id,omitempty"`
 	ReleaseID  string           `json:"release_id,omitempty"`
+	Carries    string           `json:"carries,omitempty"` // the deployment whose containers it has, having changed nothing
 	State      pipeline.State   `json:"state"`
 	Color      pipeline.Color   `json:"color"` // "" until the plan chose one
 	Attempt    int              `json:"attempt"`
@@ -141,6 +153,14 @@ type EnvVar struct {
 	UpdatedAt time.Time `json:"updated_at,omitzero"`
 }
 
+// File is a file that an app's repository lacks. What is in it is never told.
+type File struct {
+	Name      string    `json:"name"` // its path
+	Version   int64     `json:"version"`
+	Size      *int64    `json:"size,omitempty"` // bytes; only in lists
+	UpdatedAt time.Time `json:"updated_at,omitzero"`
+}
+
 // Service is what runs of one service.
 type Service struct {
 	Name       string         `json:"name"`
@@ -153,6 +173,17 @@ type Service struct {
 	Restarts   int            `json:"restarts"`
 	StartedAt  time.Time      `json:"started_at,omitzero"`
 	Live       bool           `json:"live"`
+}
+
+// PermissionDiff compares what a commit asks for of the host with what the live
+// release has, in the words of app allow.
+type PermissionDiff struct {
+	Live    string   `json:"live,omitempty"` // commit of the live release; absent: nothing is live
+	Had     []string `json:"had"`            // what the live release has
+	New     []string `json:"new"`            // what the commit asks for beyond that
+	Gone    []string `json:"gone"`           // what the commit no longer asks for
+	Missing []string `json:"missing"`        // of what it asks for, what the app is not allowed
+	Allow   string   `json:"allow,omitempty"`
 }
 
 // Plan is what a deployment of a commit would do.
@@ -168,6 +199,9 @@ type Plan struct {
 	Aside   []string `json:"aside"`
 	Notes   []string `json:"notes"`
 	Missing []string `json:"missing"`
+
+	Unchanged   bool           `json:"unchanged"` // a push of the commit leaves all that runs as it is
+	Permissions PermissionDiff `json:"permissions"`
 }
 
 // AuditEntry is one line of who did what, when, from where.

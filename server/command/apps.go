@@ -140,7 +140,7 @@ func (c *Commands) drained(ctx context.Context, a pipeline.App) error {
 		return fmt.Errorf("read live deployment of %s: %w", a.Name, err)
 	}
 	for until := c.o.Now().Add(30 * time.Second); c.o.Now().Before(until); {
-		n, err := c.o.Proxy.Inflight(ctx, live.ID)
+		n, err := c.o.Proxy.Inflight(ctx, live.StackID())
 		if err != nil {
 			return fmt.Errorf("count open requests of %s: %w", a.Name, err)
 		}

@@ -35,7 +35,7 @@ func (c *Commands) UnsetFile(ctx context.Context, by pipeline.Actor, app, path s
 	}
 	version, err := c.o.Environments.UnsetFile(ctx, a.ID, path)
 	if err != nil {
-		return 0, fmt.Errorf("unset file %s: %w", path, err)
+		return 0, fmt.Errorf("unset: %w", err)
 	}
 	return version, c.audit(ctx, by, pipeline.AuditEntry{Action: "file.unset", App: app, Target: path, Detail: fmt.Sprintf("version %d", version)})
 }

@@ -18,13 +18,21 @@ func (c *Commands) Services(ctx context.Context, app string) ([]pipeline.Service
 	if err != nil && !errors.Is(err, pipeline.ErrNotFound) {
 		return nil, fmt.Errorf("ask the proxy: %w", err)
 	}
+	live, err := c.o.Deployments.LiveDeployment(ctx, a.ID)
+	if err != nil && !errors.Is(err, pipeline.ErrNotFound) {
+		return nil, fmt.Errorf("read live deployment of %s: %w", app, err)
+	}
 	out := make([]pipeline.ServiceStatus, 0, len(there))
 	for _, k := range there {
-		out = append(out, pipeline.ServiceStatus{
+		s := pipeline.ServiceStatus{
 			Name: k.Owner.Service, Replica: k.Replica, Color: k.Owner.Color, Commit: k.Owner.Commit, Deployment: k.Owner.Deployment,
 			Health: k.Health, Status: k.Status, Restarts: k.Restarts, StartedAt: k.StartedAt,
 			Live: entry.Deployment != "" && entry.Deployment == k.Owner.Deployment,
-		})
+		}
+		if live.Carries != "" && live.Carries == s.Deployment { // its labels are of who made it
+			s.Commit, s.Deployment = live.Commit, live.ID
+		}
+		out = append(out, s)
 	}
 	return out, nil
 }

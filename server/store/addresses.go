@@ -126,6 +126,16 @@ func (s *Store) ReleaseAddresses(ctx context.Context, deployment string) error {
 	return nil
 }
 
+// AddressHolders are the app's deployments that hold addresses.
+func (s *Store) AddressHolders(ctx context.Context, appID string) ([]string, error) {
+	ids, err := collect(ctx, s.db.Read, scanString, `select distinct a.deployment_id from addresses a
+		join deployments d on d.id = a.deployment_id where d.app_id = $1 order by a.deployment_id`, appID)
+	if err != nil {
+		return nil, fmt.Errorf("list who holds addresses: %w", err)
+	}
+	return ids, nil
+}
+
 func freeAddresses(ctx context.Context, t *tx, deployment string) error {
 	_, err := t.ExecContext(ctx, `update addresses set deployment_id = null, service = '', replica = 0,
 		freed = (select coalesce(max(freed), 0) + 1 from addresses) where deployment_id = $1`, deployment)

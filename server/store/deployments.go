@@ -9,13 +9,13 @@ import (
 )
 
 const selectDeployment = `select d.id, d.app_id, a.name, d.commit_sha, d.subject, d.trigger, d.actor, d.delivery_id, d.state,
-	d.color, d.attempt, coalesce(d.release_id, ''), d.reason, d.created_at, d.started_at, d.live_at, d.ended_at
+	d.color, d.attempt, coalesce(d.release_id, ''), d.carries, d.reason, d.created_at, d.started_at, d.live_at, d.ended_at
 	from deployments d join apps a on a.id = d.app_id `
 
 func scanDeployment(r scanner) (pipeline.Deployment, error) {
 	var d pipeline.Deployment
 	err := r.Scan(&d.ID, &d.AppID, &d.AppName, &d.Commit, &d.Subject, &d.Trigger, &d.Actor, &d.DeliveryID, &d.State,
-		&d.Color, &d.Attempt, &d.ReleaseID, &d.Reason,
+		&d.Color, &d.Attempt, &d.ReleaseID, &d.Carries, &d.Reason,
 		timeColumn{&d.CreatedAt}, timeColumn{&d.StartedAt}, timeColumn{&d.LiveAt}, timeColumn{&d.EndedAt})
 	return d, err
 }
@@ -71,13 +71,15 @@ func (s *Store) LiveDeployment(ctx context.Context, appID string) (d pipeline.De
 }
 
 // selectLastGood finds where a rollback goes. What has the live one's release is
-// passed over, and so is its commit with the same environment: going there
-// would change nothing.
+// passed over, and so are its commit with the same environment and what has its
+// stack: going there would change nothing.
 const selectLastGood = selectDeployment + `join releases r on r.id = d.release_id
 	where d.app_id = $1 and d.state = 'retired' and not exists (
 		select 1 from deployments l join releases lr on lr.id = l.release_id
-		where l.app_id = $1 and l.state = 'live'
-		and (lr.id = r.id or l.commit_sha = d.commit_sha and lr.env_version = r.env_version))
+		where l.id in (select id from deployments where app_id = $1 and state = 'live'
+			union all select carries from deployments where app_id = $1 and state = 'live')
+		and (lr.id = r.id or coalesce(nullif(l.carries, ''), l.id) = coalesce(nullif(d.carries, ''), d.id)
+			or l.commit_sha = d.commit_sha and lr.env_version = r.env_version))
 	order by d.id desc limit 1`
 
 // LastGood is the app's last good deployment before the live one, without its

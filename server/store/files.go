@@ -51,17 +51,22 @@ func (s *Store) FilesAt(ctx context.Context, appID string, version int64) (map[s
 }
 
 // HeldFiles lists the files by path, without what is in them.
-func (s *Store) HeldFiles(ctx context.Context, appID string) ([]pipeline.EnvVar, error) {
+func (s *Store) HeldFiles(ctx context.Context, appID string) ([]pipeline.HeldFile, error) {
 	rows, err := envRows(ctx, s.db.Read, appID, int64(1)<<62)
 	if err != nil {
 		return nil, err
 	}
-	var out []pipeline.EnvVar
+	var out []pipeline.HeldFile
 	for _, r := range rows {
-		if path, ok := strings.CutPrefix(r.Name, filePrefix); ok {
-			r.Name = path
-			out = append(out, r.EnvVar)
+		path, ok := strings.CutPrefix(r.Name, filePrefix)
+		if !ok {
+			continue
 		}
+		content, err := s.o.Sealer.Open(r.sealed, envAAD(appID, r.Name, r.Version))
+		if err != nil {
+			return nil, fmt.Errorf("open the sealed file %s: %w", path, err)
+		}
+		out = append(out, pipeline.HeldFile{Path: path, Version: r.Version, Size: int64(len(content)), UpdatedAt: r.UpdatedAt})
 	}
 	return out, nil
 }

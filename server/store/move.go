@@ -12,8 +12,8 @@ import (
 // times, the deployment that retires, the outbox, queued jobs. ErrConflict if
 // the deployment is not in m.From, or another one of the app is live and does
 // not retire; ErrInvalid if m.To never follows m.From; ErrCanceled or
-// ErrRollBack if one that is watched is to become live and its run was told to
-// end before.
+// ErrRollBack if one that is run is to become live and its run was told to end
+// before.
 func (s *Store) Move(ctx context.Context, m pipeline.Move) error {
 	err := s.write(ctx, func(ctx context.Context, t *tx) error { return s.move(ctx, t, m) })
 	if err != nil {
@@ -62,10 +62,13 @@ func (s *Store) move(ctx context.Context, t *tx, m pipeline.Move) error {
 	if m.Retire != "" && m.To != pipeline.Live {
 		return fmt.Errorf("%w: %s retires only for one that becomes live", pipeline.ErrInvalid, m.Retire)
 	}
+	if carries := m.From == pipeline.Running && m.To == pipeline.Live; carries != (m.Carries != "") {
+		return fmt.Errorf("%w: without a cutover a deployment becomes live only with the stack that is live", pipeline.ErrInvalid)
+	}
 	if m.At.IsZero() {
 		m.At = s.now()
 	}
-	if m.From == pipeline.Watching && m.To == pipeline.Live {
+	if m.From != pipeline.Stuck && m.To == pipeline.Live {
 		if err := s.notCanceled(ctx, t, m.Deployment); err != nil {
 			return err
 		}
@@ -112,11 +115,12 @@ func setState(ctx context.Context, t *tx, m pipeline.Move) error {
 		reason = case when $2 = '' then reason else $2 end,
 		color = case when $3 = '' then color else $3 end,
 		attempt = case when $4 = 0 then attempt else $4 end,
+		carries = case when $10 = '' then carries else $10 end,
 		started_at = case when started_at = 0 then $5 else started_at end,
 		live_at = case when live_at = 0 then $6 else live_at end,
 		ended_at = case when ended_at = 0 then $7 else ended_at end
 		where id = $8 and state = $9`,
-		string(m.To), m.Reason, string(m.Color), m.Attempt, started, live, ended, m.Deployment, string(m.From))
+		string(m.To), m.Reason, string(m.Color), m.Attempt, started, live, ended, m.Deployment, string(m.From), m.Carries)
 	if isUnique(err) {
 		return fmt.Errorf("another deployment of the app is live: %w", pipeline.ErrConflict)
 	}

@@ -79,10 +79,11 @@ func (s *Store) Release(ctx context.Context, id string) (pipeline.Release, error
 }
 
 // KeptReleases are the app's n releases that visitors were moved to last, and
-// the live one, whatever its age, newest first.
+// the live one, whatever its age, newest first. One that carries on another's
+// stack is no further release to go back to.
 func (s *Store) KeptReleases(ctx context.Context, appID string, n int) ([]pipeline.Release, error) {
 	rows, err := collect(ctx, s.db.Read, scanRelease, selectRelease+`where r.id in (
-			select release_id from deployments where app_id = $1 and live_at <> 0 and state <> 'rolled_back' and release_id is not null
+			select release_id from deployments where app_id = $1 and live_at <> 0 and state <> 'rolled_back' and carries = '' and release_id is not null
 			group by release_id order by max(live_at) desc, release_id desc limit $2)
 		or r.id in (select release_id from deployments where app_id = $1 and state = 'live')
 		order by (select max(live_at) from deployments where release_id = r.id) desc, r.id desc`, appID, max(n, 0))

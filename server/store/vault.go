@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -54,8 +55,11 @@ func (s *Store) changeEnv(ctx context.Context, appID, name string, seal func(ver
 		t.changed(Change{App: app.Name, AppID: app.ID})
 		return err
 	})
+	if errors.Is(err, pipeline.ErrNotFound) {
+		return 0, err // which says what is not there
+	}
 	if err != nil {
-		return 0, fmt.Errorf("change variable %s: %w", name, err)
+		return 0, fmt.Errorf("change the environment: %w", err)
 	}
 	return version, nil
 }
@@ -69,6 +73,9 @@ func isSet(ctx context.Context, t *tx, appID, name string) error {
 		if r.Name == name {
 			return nil
 		}
+	}
+	if path, is := strings.CutPrefix(name, filePrefix); is {
+		return fmt.Errorf("file %s: %w", path, pipeline.ErrNotFound)
 	}
 	return fmt.Errorf("variable %s: %w", name, pipeline.ErrNotFound)
 }

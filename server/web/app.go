@@ -27,6 +27,7 @@ type appPage struct {
 	UnderWay    *row
 	CanRollBack bool
 	Met         met
+	Drift       []pipeline.Drift
 	ModeFor     []choice
 }
 
@@ -51,7 +52,7 @@ func (s *Web) appPage(r *http.Request, a pipeline.App) (appPage, error) {
 	if err != nil {
 		return appPage{}, fmt.Errorf("deployments of %s: %w", a.Name, err)
 	}
-	page := appPage{App: a, Spark: sparkOf(st, a.ID), Met: metBy(a, s.o.Now()), ModeFor: modeLengths()}
+	page := appPage{App: a, Spark: sparkOf(st, a.ID), Met: metBy(a, s.o.Now()), ModeFor: modeLengths(), Drift: s.o.Drift(a.ID)}
 	after := r.URL.Query().Get("after")
 	list, err := s.o.Store.Deployments(ctx, pipeline.DeploymentQuery{AppID: a.ID, Page: pipeline.Page{After: after, Limit: listLength}})
 	if err != nil {

@@ -14,10 +14,13 @@ type appSettingsPage struct {
 	Form     appForm
 	Env      []pipeline.EnvVar
 	EnvName  string // typed and refused
+	Files    []pipeline.HeldFile
+	FilePath string // typed and refused
 	Met      met
 	ModeForm modeForm
 	Problem  string // with the app's form
 	EnvWrong string // with a variable
+	FileBad  string // with a file
 	ModeFor  []choice
 	ModeBad  string // with a mode
 }
@@ -41,6 +44,10 @@ func (s *Web) appSettings(w http.ResponseWriter, r *http.Request, status int, wr
 	}
 	if page.Env, err = s.o.Store.EnvVars(r.Context(), a.ID); err != nil {
 		s.fail(w, r, fmt.Errorf("environment of %s: %w", a.Name, err))
+		return
+	}
+	if page.Files, err = s.o.Store.HeldFiles(r.Context(), a.ID); err != nil {
+		s.fail(w, r, fmt.Errorf("files of %s: %w", a.Name, err))
 		return
 	}
 	wrong(&page)

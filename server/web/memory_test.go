@@ -27,6 +27,8 @@ type memory struct {
 	dep        []pipeline.Deployment // newest first
 	releases   map[string]pipeline.Release
 	env        map[string][]pipeline.EnvVar
+	files      map[string][]pipeline.HeldFile
+	drift      map[string][]pipeline.Drift
 	deliveries []pipeline.Delivery
 	audit      []pipeline.AuditEntry
 	tokens     []pipeline.Token
@@ -59,6 +61,12 @@ func (m *memory) AppByID(_ context.Context, id string) (pipeline.App, error) {
 func (m *memory) EnvVars(_ context.Context, id string) ([]pipeline.EnvVar, error) {
 	return m.env[id], nil
 }
+
+func (m *memory) HeldFiles(_ context.Context, id string) ([]pipeline.HeldFile, error) {
+	return m.files[id], nil
+}
+
+func (m *memory) driftOf(id string) []pipeline.Drift { return m.drift[id] }
 
 func (m *memory) Deployments(_ context.Context, q pipeline.DeploymentQuery) ([]pipeline.Deployment, error) {
 	m.mu.Lock()
@@ -154,6 +162,16 @@ func (m *memory) SetEnv(_ context.Context, by pipeline.Actor, app, name, value s
 
 func (m *memory) UnsetEnv(_ context.Context, by pipeline.Actor, app, name string) (int64, error) {
 	_, err := m.did("%s unsets %s of %s", by.Name, name, app)
+	return 1, err
+}
+
+func (m *memory) SetFile(_ context.Context, by pipeline.Actor, app, path string, content []byte) (int64, error) {
+	_, err := m.did("%s holds %s of %s: %q", by.Name, path, app, content)
+	return 1, err
+}
+
+func (m *memory) UnsetFile(_ context.Context, by pipeline.Actor, app, path string) (int64, error) {
+	_, err := m.did("%s takes %s of %s away", by.Name, path, app)
 	return 1, err
 }
 

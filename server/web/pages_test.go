@@ -18,7 +18,7 @@ import (
 // allPages are the pages that are looked at, by the name of their golden file.
 func allPages() map[string]string {
 	return map[string]string{
-		"apps": "/", "app": "/apps/djangopackages", "app-fresh": "/apps/fresh", "newapp": "/apps/new", "plan": "/apps/djangopackages/plan", "plan-refused": "/apps/search/plan?commit=c0ffee", "app-maintenance": "/apps/search", "appsettings": "/apps/djangopackages/settings", "appsettings-maintenance": "/apps/search/settings", "deployment-watching": "/deployments/d09",
+		"apps": "/", "app": "/apps/djangopackages", "app-fresh": "/apps/fresh", "app-drift": "/apps/newsletter", "newapp": "/apps/new", "plan": "/apps/djangopackages/plan", "plan-refused": "/apps/search/plan?commit=c0ffee", "app-maintenance": "/apps/search", "appsettings": "/apps/djangopackages/settings", "appsettings-maintenance": "/apps/search/settings", "deployment-watching": "/deployments/d09",
 		"deployment-failed": "/deployments/d06", "deployment-stuck": "/deployments/f03", "deployment-building": "/deployments/e05",
 		"deployment-live": "/deployments/d08", "deliveries": "/deliveries", "audit": "/audit", "doctor": "/doctor", "settings": "/settings",
 		"login": "/login?next=/audit", "setup": "/setup?token=link", "unknown": "/nowhere", "forbidden": "/forbidden", "gone": "/deployments/zzz",

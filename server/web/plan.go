@@ -21,7 +21,13 @@ type planGroup struct {
 	ID, Title, Help string
 	Lines           []string
 	Bad             bool
+	Asked           []asked // permissions, instead of Lines
+	Allow           string  // the command that allows what is missing
+	Fill            bool    // it has names of variables in place of their values
 }
+
+// asked is one line of the permissions' diff.
+type asked struct{ Class, Sign, Word, Says string }
 
 // Plan is GET /apps/{app}/plan: what a deployment of ?commit=, or of the branch
 // head, would do.
@@ -51,6 +57,7 @@ func groupsOf(p pipeline.PlanSummary) []planGroup {
 	var out []planGroup
 	for _, g := range []planGroup{
 		{ID: "missing", Title: "Missing", Help: "A deployment would fail until this is there.", Lines: p.Missing, Bad: true},
+		permissionsOf(p.Permissions),
 		{ID: "build", Title: "Built", Lines: p.Build},
 		{ID: "pull", Title: "Pulled", Lines: p.Pull},
 		{ID: "create", Title: "Created", Lines: p.Create},
@@ -61,9 +68,34 @@ func groupsOf(p pipeline.PlanSummary) []planGroup {
 		{ID: "aside", Title: "Not deployed", Lines: p.Aside},
 		{ID: "notes", Title: "Notes", Help: "What the files say to no effect.", Lines: p.Notes},
 	} {
-		if len(g.Lines) > 0 {
+		if len(g.Lines)+len(g.Asked) > 0 {
 			out = append(out, g)
 		}
 	}
 	return out
+}
+
+// permissionsOf is the diff of permissions, if there is something to look at.
+func permissionsOf(d pipeline.PermissionDiff) planGroup {
+	g := planGroup{ID: "permissions", Title: "Permissions", Allow: d.Allow, Fill: strings.Contains(d.Allow, "${")}
+	if !d.Changes() {
+		return g
+	}
+	g.Help = "What the files ask for of the host. Nothing is live yet to compare it with."
+	if d.Live != "" {
+		g.Help = "What the files ask for of the host, compared with the live release " + pipeline.Short(d.Live) + "."
+	}
+	for _, l := range d.Lines() {
+		a := asked{Sign: l.Sign, Word: l.Word}
+		switch {
+		case l.Missing:
+			a.Class, a.Says = "missing", "the app is not allowed this"
+		case l.Sign == "+":
+			a.Class, a.Says = "new", "new, and allowed"
+		case l.Sign == "-":
+			a.Class, a.Says = "gone", "no longer asked for"
+		}
+		g.Asked = append(g.Asked, a)
+	}
+	return g
 }

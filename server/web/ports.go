@@ -15,6 +15,7 @@ type Apps interface {
 	AppByName(ctx context.Context, name string) (pipeline.App, error)
 	AppByID(ctx context.Context, id string) (pipeline.App, error)
 	EnvVars(ctx context.Context, appID string) ([]pipeline.EnvVar, error)
+	HeldFiles(ctx context.Context, appID string) ([]pipeline.HeldFile, error)
 }
 
 // Deployments reads deployments and what they run.
@@ -53,10 +54,13 @@ type AppCommands interface {
 	SetMode(ctx context.Context, by pipeline.Actor, app string, m pipeline.Mode) (pipeline.ModeSet, error)
 }
 
-// EnvCommands change an app's environment; both return its new version.
+// EnvCommands change an app's environment, which is its variables and the files
+// held for it; all return its new version.
 type EnvCommands interface {
 	SetEnv(ctx context.Context, by pipeline.Actor, app, name, value string) (int64, error)
 	UnsetEnv(ctx context.Context, by pipeline.Actor, app, name string) (int64, error)
+	SetFile(ctx context.Context, by pipeline.Actor, app, path string, content []byte) (int64, error)
+	UnsetFile(ctx context.Context, by pipeline.Actor, app, path string) (int64, error)
 }
 
 // TokenCommands make and revoke API tokens; the new token itself is returned

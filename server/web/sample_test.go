@@ -31,6 +31,13 @@ func sample(now time.Time) *memory {
 		env: map[string][]pipeline.EnvVar{"a1": {
 			{Name: "DATABASE_URL", Version: 12, UpdatedAt: now.Add(-50 * 24 * time.Hour)}, {Name: "SECRET_KEY", Version: 14, UpdatedAt: now.Add(-26 * time.Hour)},
 		}},
+		files: map[string][]pipeline.HeldFile{"a1": {
+			{Path: ".env.local", Version: 13, Size: 412, UpdatedAt: now.Add(-26 * time.Hour)}, {Path: "config/production.yml", Version: 9, Size: 37 << 10, UpdatedAt: now.Add(-60 * 24 * time.Hour)},
+		}},
+		drift: map[string][]pipeline.Drift{"a2": {
+			{Service: "redis", Container: "newsletter-redis-4f0c1d", What: "has the memory limit 64 MiB, it was made with 256 MiB", Fix: "set it back with docker update", Since: now.Add(-3 * time.Hour)},
+			{Service: "web", Container: "newsletter-web-green-e04", What: "was put on network office", Fix: "deploy again, or docker network disconnect office newsletter-web-green-e04", Since: now.Add(-4 * time.Minute)},
+		}},
 		services: map[string][]pipeline.ServiceStatus{"djangopackages": {
 			{Name: "django", Color: pipeline.Blue, Commit: sha("4be07d1"), Deployment: "d08", Status: "running", Health: "healthy", StartedAt: now.Add(-13 * time.Minute)},
 			{Name: "feeds", Color: pipeline.Blue, Commit: sha("4be07d1"), Deployment: "d08", Status: "running", StartedAt: now.Add(-13 * time.Minute)},
@@ -240,5 +247,9 @@ func samplePlan(commit string) pipeline.PlanSummary {
 		Keep:    []string{"use the image redis:5.0 of redis that is there already", "leave redis alone: nothing of it changes (it runs a ready image)", "leave volume postgres_data alone"},
 		Aside:   []string{"caddy publishes port 80 of the host: Swingbridge's own proxy stands there, so it is not started"},
 		Missing: []string{"the permission bind:/var/log/django: swingbridge app allow djangopackages bind:/var/log/django"},
+		Permissions: pipeline.PermissionDiff{
+			Live: sha("4be07d1"), Had: []string{"bind:/srv/media:ro", "port:5432"}, New: []string{"bind:/var/log/django", "cap:NET_ADMIN"}, Gone: []string{"port:5432"},
+			Missing: []string{"bind:/var/log/django"}, Allow: "swingbridge app allow djangopackages bind:/var/log/django",
+		},
 	}
 }

@@ -35,7 +35,7 @@ func setup(t *testing.T, change ...func(*web.Options)) *site {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	m := sample(now)
 	o := web.Options{
-		Store: m, Commands: m, Logs: m, Auth: m, Stats: m.stats, Doctor: m.doctor,
+		Store: m, Commands: m, Logs: m, Auth: m, Stats: m.stats, Doctor: m.doctor, Drift: m.driftOf,
 		AuthErrors: web.AuthErrors{Unauthorized: errUnauthorized, Limited: errLimited, SetupClosed: errClosed},
 		Actor: func(ctx context.Context) (pipeline.Actor, bool) {
 			by, ok := ctx.Value(actorKey{}).(pipeline.Actor)
@@ -61,6 +61,7 @@ func routes(p *web.Web) http.Handler {
 		"GET /{$}": p.Apps, "GET /apps/new": p.NewApp, "POST /apps": p.AddApp, "GET /apps/{app}": p.App,
 		"GET /apps/{app}/plan": p.Plan, "GET /apps/{app}/settings": p.AppSettings, "POST /apps/{app}/settings": p.ChangeApp, "POST /apps/{app}/mode": p.SetMode,
 		"POST /apps/{app}/env": p.SetEnv, "POST /apps/{app}/env/{name}/unset": p.UnsetEnv,
+		"POST /apps/{app}/files": p.SetFile, "POST /apps/{app}/files/unset": p.UnsetFile,
 		"POST /settings/tokens": p.CreateToken, "POST /settings/tokens/{token}/revoke": p.RevokeToken,
 		"POST /apps/{app}/redeploy": p.RedeployApp, "POST /apps/{app}/rollback": p.RollBackApp,
 		"GET /deployments/{id}": p.Deployment, "GET /deployments/{id}/log": p.Log, "GET /deployments/{id}/stream": p.Stream,

@@ -128,6 +128,10 @@ func cutoverOf(d pipeline.Deployment, st Stats) cutover {
 			out.Detail = s.Detail
 		}
 	}
+	if d.Carries != "" {
+		out.Missing = "Nothing changed with this commit: visitors stayed where they were."
+		return out
+	}
 	if d.LiveAt.IsZero() {
 		out.Missing = "Visitors were not moved to this release."
 		switch {

@@ -30,6 +30,7 @@ type Options struct {
 	Actor      func(ctx context.Context) (pipeline.Actor, bool) // who is signed in
 	Stats      func(ctx context.Context) (Stats, error)         // nil: no numbers
 	Doctor     func(ctx context.Context) []Check                // nil: no checks
+	Drift      func(appID string) []pipeline.Drift              // what was changed by hand; nil: nobody looks
 	Follow     FollowLog                                        // see FollowLogOf
 	Plain      bool                                             // visitors come over http, not https
 	Settings   []Setting                                        // shown as they are: without secrets
@@ -49,6 +50,9 @@ type Web struct {
 func New(o Options) (*Web, error) {
 	if o.Store == nil || o.Commands == nil || o.Logs == nil || o.Auth == nil || o.Follow == nil || o.Actor == nil {
 		return nil, errors.New("web: store, commands, logs, auth, follow and actor are all needed")
+	}
+	if o.Drift == nil {
+		o.Drift = func(string) []pipeline.Drift { return nil }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -101,7 +105,7 @@ func (s *Web) parse() (map[string]*template.Template, error) {
 func (s *Web) functions() template.FuncMap {
 	return template.FuncMap{
 		"when": func(t time.Time) moment { return momentOf(t, s.o.Now()) },
-		"word": word, "short": pipeline.Short, "asset": s.assets.path, "number": thousands, "sentence": sentence,
+		"word": word, "short": pipeline.Short, "asset": s.assets.path, "number": thousands, "bytes": bytesOf, "remedy": remedyOf, "brief": brief, "sentence": sentence,
 		"visit":  s.visit,
 		"lines":  func(n int64) string { return plural(int(n), "line") },
 		"branch": func(ref string) string { return strings.TrimPrefix(ref, "refs/heads/") },
@@ -175,6 +179,8 @@ func done(code string) string {
 		"resolve":   "Your decision was written down.",
 		"changed":   "The settings were stored. Routes, redirects and files take effect with the next deployment.",
 		"env":       "The variable was set. The next deployment has it.",
+		"file":      "The file was set. The next deployment has it.",
+		"fileunset": "The file is gone. The next deployment is without it.",
 		"unset":     "The variable is gone. The next deployment is without it.",
 		"mode":      "Done: visitors are met as you said.",
 		"modelater": "It was stored, and comes into force right after the first deployment, or as soon as the proxy answers.",

@@ -94,7 +94,7 @@ func sentence(text string) string {
 	case first != utf8.RuneError:
 		text = string(unicode.ToUpper(first)) + text[n:]
 	}
-	if strings.ContainsAny(text[len(text)-1:], ".!?") {
+	if strings.ContainsAny(text[len(text)-1:], ".!?") || strings.Contains(text, "\n") { // of several lines the last may be a command
 		return text
 	}
 	return text + "."
@@ -116,4 +116,31 @@ func caused(d pipeline.Deployment) string {
 		return verb
 	}
 	return verb + " by " + d.Actor
+}
+
+// bytesOf is a size for people.
+func bytesOf(n int64) string {
+	switch {
+	case n < 1<<10:
+		return plural(int(n), "byte")
+	case n < 1<<20:
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/(1<<10)), ".0") + " KiB"
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/(1<<20)), ".0") + " MiB"
+}
+
+// brief is a reason without what follows its first paragraph.
+func brief(reason string) string {
+	first, _, _ := strings.Cut(reason, "\n\n")
+	return first
+}
+
+// remedy is what to do about a drift: words, then a command if there is one.
+type remedy struct{ Words, Command string }
+
+func remedyOf(fix string) remedy {
+	if i := strings.Index(fix, "docker "); i >= 0 {
+		return remedy{Words: strings.TrimSuffix(sentence(strings.TrimSpace(fix[:i])), "."), Command: fix[i:]}
+	}
+	return remedy{Words: sentence(fix)}
 }

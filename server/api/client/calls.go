@@ -216,8 +216,8 @@ func (c *Client) UnsetEnv(ctx context.Context, app, name string) (int64, error) 
 }
 
 // Files lists the paths of the files that the server holds for an app.
-func (c *Client) Files(ctx context.Context, app string) ([]api.EnvVar, error) {
-	return items[api.EnvVar](ctx, c, get("apps", app, "files"))
+func (c *Client) Files(ctx context.Context, app string) ([]api.File, error) {
+	return items[api.File](ctx, c, get("apps", app, "files"))
 }
 
 // SetFile has the server hold a file and returns the environment's new version.
@@ -225,13 +225,13 @@ func (c *Client) SetFile(ctx context.Context, app, path string, content []byte) 
 	body := struct {
 		Content []byte `json:"content"`
 	}{content}
-	set, err := ask[api.EnvVar](ctx, c, call{method: http.MethodPut, path: []string{"apps", app, "files", path}, body: body})
+	set, err := ask[api.File](ctx, c, call{method: http.MethodPut, path: []string{"apps", app, "files", path}, body: body})
 	return set.Version, err
 }
 
 // UnsetFile takes a file away and returns the environment's new version.
 func (c *Client) UnsetFile(ctx context.Context, app, path string) (int64, error) {
-	set, err := ask[api.EnvVar](ctx, c, call{method: http.MethodDelete, path: []string{"apps", app, "files", path}})
+	set, err := ask[api.File](ctx, c, call{method: http.MethodDelete, path: []string{"apps", app, "files", path}})
 	return set.Version, err
 }
 

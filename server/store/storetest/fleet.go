@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -42,17 +43,34 @@ func testFleet(t *testing.T, open Open) {
 			addresses[got] = a.Name
 		}
 	}
-	// It is not for want of looking that no two are the same: the range ends.
-	last := w.App(t, "last")
-	for i := range 1 << (26 - pool.Bits()) {
-		if err := network(last.ID, fmt.Sprint(i)); err != nil {
-			wantErr(t, err, store.ErrNoAddress, pool.String())
-			apart(t, pool, subnets)
-			t.Logf("200 apps have %d networks and %d addresses; %d more networks are free", 200*len(keys), len(addresses), i)
-			return
+	apart(t, pool, subnets)
+	// The controls: what is free is found, to the last one, and then no more.
+	last, left := w.App(t, "last"), free(pool, subnets)
+	middle := len(left) / 2
+	used := slices.Concat(left[:middle], left[middle+1:])
+	got, err := w.AppSubnet(t.Context(), last.ID, "last", used)
+	must(t, err)
+	if got != left[middle] {
+		t.Errorf("of all but %s in use, %s was chosen", left[middle], got)
+	}
+	_, err = w.AppSubnet(t.Context(), last.ID, "none", used)
+	wantErr(t, err, store.ErrNoAddress, pool.String())
+	t.Logf("200 apps have %d networks and %d addresses; %d more networks are free", 200*len(keys), len(addresses), len(left))
+}
+
+// free lists the networks of an app's size in the pool that overlap with none of
+// the subnets.
+func free(pool netip.Prefix, subnets []netip.Prefix) (out []netip.Prefix) {
+	raw := pool.Addr().As4()
+	first := binary.BigEndian.Uint32(raw[:])
+	for n := range uint32(1) << (26 - pool.Bits()) {
+		binary.BigEndian.PutUint32(raw[:], first+n<<6)
+		p := netip.PrefixFrom(netip.AddrFrom4(raw), 26)
+		if !slices.ContainsFunc(subnets, p.Overlaps) {
+			out = append(out, p)
 		}
 	}
-	t.Error("the range never ended")
+	return out
 }
 
 // apart fails the test unless the subnets are of the pool and overlap nowhere.

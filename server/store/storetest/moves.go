@@ -146,6 +146,24 @@ func testMoves(t *testing.T, open Open) {
 			t.Error(diff)
 		}
 	})
+	t.Run("one that changes nothing becomes live with the stack that is live", func(t *testing.T) {
+		w := Setup(t, open)
+		a := w.App(t, "shop")
+		first, second := w.Queue(t, a, pipeline.Manual, sha("a")), w.Queue(t, a, pipeline.Push, sha("b"))
+		w.GoLive(t, first.ID)
+		w.Walk(t, second.ID, pipeline.Running)
+		m := pipeline.Move{Deployment: second.ID, From: pipeline.Running, To: pipeline.Live, Retire: first.ID}
+		wantErr(t, w.Move(t.Context(), m), pipeline.ErrInvalid, "without a cutover")
+		m.Carries = first.ID
+		must(t, w.Move(t.Context(), m))
+		got := w.Get(t, second.ID)
+		if got.StackID() != first.ID || got.State != pipeline.Live || got.LiveAt.IsZero() || !got.LiveAt.Equal(got.EndedAt) {
+			t.Errorf("it is %+v", got)
+		}
+		if was := w.Get(t, first.ID); was.State != pipeline.Retired || was.StackID() != first.ID {
+			t.Errorf("the one before is %+v", was)
+		}
+	})
 	t.Run("a person resolves what is stuck", func(t *testing.T) {
 		w := Setup(t, open)
 		a := w.App(t, "shop")

@@ -169,7 +169,11 @@ func testRandomMoves(t *testing.T, open Open) {
 			if m.To == pipeline.Live && rnd.IntN(2) == 0 {
 				m.Retire = was
 			}
-			allowed := m.From.CanBecome(m.To) && model[m.Deployment] == m.From && (m.To != pipeline.Live || m.Retire == was)
+			if m.From == pipeline.Running && m.To == pipeline.Live && rnd.IntN(2) == 0 {
+				m.Carries = "the stack that is live"
+			}
+			whole := (m.From == pipeline.Running && m.To == pipeline.Live) == (m.Carries != "")
+			allowed := whole && m.From.CanBecome(m.To) && model[m.Deployment] == m.From && (m.To != pipeline.Live || m.Retire == was)
 			if err := w.Move(t.Context(), m); (err == nil) != allowed {
 				t.Fatalf("seed %d: %+v in %s: %v, allowed %v", seed, m, model[m.Deployment], err, allowed)
 			}

@@ -84,6 +84,11 @@ func testReleases(t *testing.T, open Open) {
 		if diff := cmp.Diff([]string{"r1", "r3", "r2"}, kept(3)); diff != "" {
 			t.Error(diff)
 		}
+		w.carry(t, deploy("same"))
+		w.carry(t, deploy("same again"))
+		if diff := cmp.Diff([]string{"same again", "r1", "r3", "r2"}, kept(3)); diff != "" {
+			t.Error(diff)
+		}
 	})
 }
 
@@ -127,6 +132,16 @@ func testLastGood(t *testing.T, open Open) {
 	must(t, err)
 	w.GoLive(t, again.ID)
 	wantGood("the live release under another deployment", "r2")
+	w.carry(t, deploy(a, "r7", sha("f"), 7))
+	w.carry(t, deploy(a, "r8", sha("0"), 7))
+	wantGood("what has the stack that is live", "r2")
+	last := w.Get(t, again.ID)
+	w.GoLive(t, deploy(a, "r9", sha("1"), 7))
+	wantGood("a stack that was carried on", "r8")
+	back, err := w.QueueDeployment(t.Context(), pipeline.NewDeployment{AppID: a.ID, Trigger: pipeline.Rollback, ReleaseID: last.ReleaseID})
+	must(t, err)
+	w.GoLive(t, back.ID)
+	again = back
 	w.Walk(t, again.ID, pipeline.Retired)
 	wantGood("nothing is live", "r4")
 }
@@ -202,7 +217,7 @@ func testFiles(t *testing.T, open Open) {
 		}
 	}
 	files, err := w.HeldFiles(t.Context(), a.ID)
-	if must(t, err); len(files) != 1 || files[0].Name != "config/b.yml" || files[0].Version != second {
+	if must(t, err); len(files) != 1 || files[0].Path != "config/b.yml" || files[0].Version != second || files[0].Size != 2 {
 		t.Errorf("files %+v", files)
 	}
 	env, _, err := w.Env(t.Context(), a.ID)
@@ -286,6 +301,28 @@ func testAddresses(t *testing.T, open Open) {
 		}
 		_, err := w.Reserve(t.Context(), "late", "web", 0)
 		wantErr(t, err, store.ErrNoAddress, edge.String())
+	})
+	t.Run("who holds addresses is known by app", func(t *testing.T) {
+		w := Setup(t, open)
+		must(t, w.SetEdge(t.Context(), edge, pool))
+		a, b := w.App(t, "shop"), w.App(t, "blog")
+		first, second, other := w.Queue(t, a, pipeline.Manual, sha("a")), w.Queue(t, a, pipeline.Manual, sha("b")), w.Queue(t, b, pipeline.Manual, sha("c"))
+		for i, d := range []pipeline.Deployment{first, first, second, other} {
+			_, err := w.Reserve(t.Context(), d.ID, "web", i)
+			must(t, err)
+		}
+		holders := func() []string {
+			ids, err := w.AddressHolders(t.Context(), a.ID)
+			must(t, err)
+			return ids
+		}
+		if diff := cmp.Diff([]string{first.ID, second.ID}, holders()); diff != "" {
+			t.Error(diff)
+		}
+		must(t, w.ReleaseAddresses(t.Context(), first.ID))
+		if diff := cmp.Diff([]string{second.ID}, holders()); diff != "" {
+			t.Error(diff)
+		}
 	})
 	t.Run("an app keeps its own subnet", func(t *testing.T) {
 		w := Setup(t, open)

@@ -182,6 +182,15 @@ func (w *World) GoLive(t *testing.T, id string) {
 	}
 }
 
+// carry takes a queued deployment to live with the stack that is live.
+func (w *World) carry(t *testing.T, id string) {
+	t.Helper()
+	was, err := w.LiveDeployment(t.Context(), w.Get(t, id).AppID)
+	must(t, err)
+	w.Walk(t, id, pipeline.Running)
+	must(t, w.Move(t.Context(), pipeline.Move{Deployment: id, From: pipeline.Running, To: pipeline.Live, Retire: was.ID, Carries: was.StackID()}))
+}
+
 // SaveRelease gives a deployment its release.
 func (w *World) SaveRelease(ctx context.Context, deployment string, r pipeline.Release) error {
 	return w.Record(ctx, pipeline.Record{Deployment: deployment, Release: &r})

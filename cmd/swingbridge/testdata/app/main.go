@@ -30,7 +30,16 @@ func main() {
 	say := flag.String("say", "", "print this variable at the start")
 	text := flag.String("page", "", "text of the page, instead of the file's")
 	alone := flag.String("alone", "", "file of a volume that one container at a time may hold; who finds it held leaves the file's name with .twice behind")
+	note := flag.String("note", "", "leave a file of a new name in this folder, and end at once")
 	flag.Parse()
+	if *note != "" {
+		f, err := os.CreateTemp(*note, "note-")
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("noted in", f.Name())
+		return
+	}
 	if *alone != "" {
 		defer hold(*alone).Close()
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/swingbridge/swingbridge/pipeline"
 )
@@ -37,6 +38,22 @@ func (l *Ledger) ReleaseAddresses(ctx context.Context, deployment string) error 
 	return nil
 }
 
+// AddressHolders implements pipeline.Addresses.
+func (l *Ledger) AddressHolders(ctx context.Context, _ string) ([]string, error) {
+	if err := l.w.call(ctx, "ledger.AddressHolders"); err != nil {
+		return nil, err
+	}
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	var out []string
+	for key := range l.addresses {
+		id, _, _ := strings.Cut(key, "/")
+		out = append(out, id)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
 // AppSubnet implements pipeline.Addresses.
 func (l *Ledger) AppSubnet(ctx context.Context, _, key string, used []netip.Prefix) (netip.Prefix, error) {
 	if err := l.w.call(ctx, "ledger.AppSubnet"); err != nil {
@@ -54,43 +71,4 @@ func (l *Ledger) AppSubnet(ctx context.Context, _, key string, used []netip.Pref
 		l.subnets[key] = free
 	}
 	return free, err
-}
-
-// CommandDone implements pipeline.Commands.
-func (l *Ledger) CommandDone(ctx context.Context, appID, fingerprint string) (bool, error) {
-	if err := l.w.call(ctx, "ledger.CommandDone"); err != nil {
-		return false, err
-	}
-	l.w.mu.Lock()
-	defer l.w.mu.Unlock()
-	return l.commands[appID+" "+fingerprint], nil
-}
-
-// SetCommandDone implements pipeline.Commands.
-func (l *Ledger) SetCommandDone(ctx context.Context, appID, fingerprint, _ string) error {
-	if err := l.w.call(ctx, "ledger.SetCommandDone"); err != nil {
-		return err
-	}
-	l.w.mu.Lock()
-	l.commands[appID+" "+fingerprint] = true
-	l.w.mu.Unlock()
-	return l.w.ask("ledger.SetCommandDone", true)
-}
-
-// Apps, SeenHead and SetSeenHead implement pipeline.HeadMemory.
-func (l *Ledger) Apps(ctx context.Context) ([]pipeline.App, error) {
-	return []pipeline.App{l.app}, l.w.call(ctx, "ledger.Apps")
-}
-
-// SeenHead implements pipeline.HeadMemory.
-func (l *Ledger) SeenHead(ctx context.Context, _ string) (string, error) {
-	return l.seenHead, l.w.call(ctx, "ledger.SeenHead")
-}
-
-// SetSeenHead implements pipeline.HeadMemory.
-func (l *Ledger) SetSeenHead(ctx context.Context, _, was, sha string) error {
-	if l.seenHead == was {
-		l.seenHead = sha
-	}
-	return l.w.call(ctx, "ledger.SetSeenHead")
 }
