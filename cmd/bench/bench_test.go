@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -27,9 +28,9 @@ func TestExpectation_FindsTheOldColorAfterTheSwap(t *testing.T) {
 
 func TestRaw_HidesNoFailure(t *testing.T) {
 	t.Parallel()
-	n := 0
+	var n atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, _ *http.Request) {
-		if n++; n == 2 {
+		if n.Add(1) == 2 {
 			panic(http.ErrAbortHandler)
 		}
 	}))

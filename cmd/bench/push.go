@@ -116,6 +116,7 @@ func (s *site) prepare(ctx context.Context, dir, program string) (err error) {
 type turns struct {
 	push, floor, ratio []float64 // ms; ratio run by run
 	color              []float64 // the second color's share of it, as a ratio run by run
+	nothing            []float64 // ms that a push takes after its fetch if it changes nothing
 	steps              map[string][]float64
 }
 
@@ -138,10 +139,29 @@ func (s *site) turn(ctx context.Context, t *turns, i int) error {
 			return err
 		}
 	}
+	same, err := s.pushNothing(ctx, version)
+	if err != nil {
+		return err
+	}
 	if i >= pushWarm {
 		t.note(push, end, bare)
+		t.nothing = append(t.nothing, same)
 	}
 	return nil
+}
+
+// pushNothing pushes a commit with the files of the one that is live, and returns
+// how long its deployment took after the fetch, in ms.
+func (s *site) pushNothing(ctx context.Context, version string) (float64, error) {
+	_, end, err := s.push(ctx, version, true)
+	switch {
+	case err != nil:
+		return 0, err
+	case end.Carries == "" || end.Steps[0].Name != "fetch":
+		return 0, fmt.Errorf("a push that changes nothing was deployed all the same: %s", end.ID)
+	}
+	fetched := end.Steps[0].StartedAt.Add(time.Duration(end.Steps[0].MS) * time.Millisecond)
+	return figure.MS(end.EndedAt.Sub(fetched)), nil
 }
 
 func (s *site) bare(ctx context.Context, version string) (map[string]time.Duration, error) {
@@ -256,6 +276,7 @@ func (t *turns) print(out io.Writer) error {
 	rows := []figure.Row{
 		{What: "push to visitors ÷ bare floor", Runs: t.ratio, Goal: figure.AtMost(1.3)},
 		{What: "second color healthy ÷ create, start, answer", Runs: t.color, Goal: figure.AtMost(1.3)},
+		{What: "push that changes nothing, after its fetch", Unit: "ms", Runs: t.nothing, Goal: figure.AtMost(100)},
 		{What: "push to visitors", Unit: "ms", Runs: t.push},
 		{What: "bare floor", Unit: "ms", Runs: t.floor},
 	}

@@ -108,7 +108,7 @@ func besideAnEngine(t *testing.T, env ...string) {
 		t.Fatal(err)
 	}
 	command := append([]string{"env", drillInside + "=1"}, env...)
-	command = append(command, self, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=6m")
+	command = append(command, self, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=30m")
 	cmd := exec.CommandContext(t.Context(), "../../.ci/engine", command...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it ends what it started
 	cmd.WaitDelay = time.Minute

@@ -57,6 +57,45 @@ func TestPush_BecomesLiveUnderTrafficAndABrokenOneChangesNothing(t *testing.T) {
 	}
 }
 
+func TestPush_ThatChangesNothingButTheCommitLeavesTheContainersAlone(t *testing.T) {
+	t.Parallel()
+	s := live(t)
+	first := s.onlyDeployment()
+	before := s.only(first)
+
+	crowd := s.visit(appHost)
+	id := s.push(release{version: "version 1"}, "Say the same in other words")
+	end := s.mustBe(s.await(id), pipeline.Live)
+	if err := lost(crowd.leave()); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(before, s.only(first)); diff != "" {
+		t.Errorf("the live container is another one (-before +after):\n%s", diff)
+	}
+	services, err := s.api.Services(t.Context(), appName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(services) != 1 || services[0].Commit != end.Commit || services[0].Deployment != id || !services[0].Live {
+		t.Errorf("what runs is %+v, want one of commit %s", services, end.Commit)
+	}
+	if run := s.check(id, "success"); run.HeadSHA != end.Commit || !strings.Contains(run.Title, "nothing changed") {
+		t.Errorf("the check of %s says %q", run.HeadSHA, run.Title)
+	}
+	if end.Carries != first || len(s.mustBe(s.await(first), pipeline.Retired).Carries) > 0 {
+		t.Errorf("it carries on %q, want %s", end.Carries, first)
+	}
+
+	// What comes next replaces them, and a redeployment does so unasked of the files.
+	next := s.mustBe(s.await(s.push(release{version: "version 2"}, "Add a second quay")), pipeline.Live)
+	s.only(next.ID)
+	again, err := s.api.Deploy(t.Context(), appName, next.Commit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.only(s.mustBe(s.await(again.ID), pipeline.Live).ID)
+}
+
 // pushInSlowMotion pushes and holds the deployment until GitHub has been told
 // that it is queued, and then that it runs: GitHub hears of the newest state
 // only, and of a second at most one.
