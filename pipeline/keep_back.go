@@ -56,7 +56,7 @@ func (x *run) keepOneBack(ctx context.Context, o ContainerOrder, there []Contain
 	case old.ID == "":
 		return x.putAway(ctx, made)
 	case made.up():
-		if err := x.hold(ctx, graceOf(o)+keptBudget); err != nil {
+		if err := x.hold(ctx, graceOf(o)+budgetOf(o)); err != nil {
 			return err
 		}
 		if err := x.setAside(ctx, made); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -25,7 +26,7 @@ func (x *run) replace(ctx context.Context, now keptNow, old Container, others []
 	}
 	now.id = c.ID
 	if old.up() {
-		if err := x.hold(ctx, graceOf(now.order)+keptBudget); err != nil {
+		if err := x.hold(ctx, graceOf(now.order)+budgetOf(now.order)); err != nil {
 			return now, err
 		}
 	}
@@ -69,6 +70,20 @@ func carried(o ContainerOrder, old Container) map[string]string {
 	}
 	for target := range o.Service.Tmpfs {
 		delete(out, target)
+	}
+	return out
+}
+
+// unusedOf are the old container's anonymous volumes that the new one does not
+// have, by the engine's names and where they are. Nothing removes them, and
+// nothing but these words leads to them.
+func unusedOf(o ContainerOrder, old Container) []string {
+	has := carried(o, old)
+	var out []string
+	for _, target := range slices.Sorted(maps.Keys(old.Anonymous)) {
+		if has[target] == "" {
+			out = append(out, old.Anonymous[target]+" ("+target+")")
+		}
 	}
 	return out
 }

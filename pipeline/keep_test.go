@@ -1,7 +1,6 @@
 package pipeline_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -237,6 +236,9 @@ func TestKeep_AServiceThatLeftTheFilesEndsOnceTheDeploymentIsLive(t *testing.T) 
 		d := deploy(t, w, w.Forge().Push("main", nil), pipeline.Push)
 		w.Fail = nil
 		wantState(t, w, d.ID, pipeline.Live)
+		if log := w.Ledger().LogText(d.ID); !strings.Contains(log, "stop redis, which the files no longer have, and keep its container: volumes of it have no name") {
+			t.Errorf("the log:\n%s", log)
+		}
 		// Nothing else leads to its volume: it stands still, and says so to nobody.
 		left := keptThere(w)
 		if len(left) != 1 || left[0].Running || left[0].Policy != "no" || left[0].Anonymous["/data"] == "" {
@@ -250,6 +252,23 @@ func TestKeep_AServiceThatLeftTheFilesEndsOnceTheDeploymentIsLive(t *testing.T) 
 		wantState(t, w, deploy(t, w, w.Forge().Push("main", nil), pipeline.Push).ID, pipeline.Live)
 		if now := redisAlone(t, w); now.Anonymous["/data"] != left[0].Anonymous["/data"] {
 			t.Errorf("was %+v, is %+v", left[0], now)
+		}
+	})
+}
+
+func TestKeep_TheVolumeThatAServiceHadInAnothersPlaceIsNamed(t *testing.T) {
+	t.Parallel()
+	inKeptWorld(t, func(t *testing.T, w *pipelinetest.World, live pipeline.Deployment) {
+		volume := redisAlone(t, w).Anonymous["/data"]
+		w.Ledger().SetOverlay(strings.Replace(withRedis("7"), "[/data]", "[\"cache:/data\"]", 1) + "volumes: {cache: {}}\n")
+		d := deploy(t, w, w.Forge().Push("main", nil), pipeline.Push)
+		wantState(t, w, d.ID, pipeline.Live)
+		if now := redisAlone(t, w); len(now.Anonymous) > 0 {
+			t.Errorf("it has %v", now.Anonymous)
+		}
+		want := "leave volume " + volume + " (/data) alone, which redis has had until now: its new container has something else there"
+		if log := w.Ledger().LogText(d.ID); !strings.Contains(log, want) {
+			t.Errorf("the log does not say %q:\n%s", want, log)
 		}
 	})
 }
@@ -296,80 +315,4 @@ func TestKeep_ARollbackLeavesWhatIsThereAlone(t *testing.T) {
 			t.Errorf("left: %+v", now)
 		}
 	})
-}
-
-func TestKeep_WhatOthersWaitForMustBecomeHealthy(t *testing.T) {
-	t.Parallel()
-	const overlay = shortGuard + `
-services:
-  web:
-    depends_on: {db: {condition: service_healthy}}
-  db:
-    image: postgres:17
-    %s
-`
-	for name, c := range map[string]struct {
-		check  string
-		health string
-		want   string
-	}{
-		"healthy":   {"healthcheck: {test: [CMD, pg_isready]}", "healthy", ""},
-		"unhealthy": {"healthcheck: {test: [CMD, pg_isready]}", "unhealthy", "service db: its health check says that it is unhealthy"},
-		"never":     {"healthcheck: {test: [CMD, pg_isready]}", "starting", "has not become healthy within 5m0s"},
-		"no check":  {"restart: always", "", "has no health check"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				w := pipelinetest.New()
-				w.Ledger().SetOverlay(fmt.Sprintf(overlay, c.check))
-				w.Engine().Behave("sha256:postgres:17", pipelinetest.Behavior{Health: c.health})
-				d := deploy(t, w, w.Forge().Push("main", nil), pipeline.Push)
-				if c.want == "" {
-					wantState(t, w, d.ID, pipeline.Live)
-				} else if d.State != pipeline.Failed || !strings.Contains(d.Reason, c.want) {
-					t.Errorf("%s: %s", d.State, d.Reason)
-				}
-			})
-		})
-	}
-}
-
-// The engine carries a stop through that it has begun, also where nobody waits any
-// more: what is to run again must have ended first.
-func TestKeep_OneThatIsBeingStoppedRunsAgainAfterTheUndo(t *testing.T) {
-	t.Parallel()
-	for _, killed := range []bool{false, true} {
-		t.Run(fmt.Sprintf("killed=%t", killed), func(t *testing.T) {
-			t.Parallel()
-			inKeptWorld(t, func(t *testing.T, w *pipelinetest.World, live pipeline.Deployment) {
-				w.Engine().Linger(redisAlone(t, w).ID, 8*time.Second)
-				w.Ledger().SetOverlay(withRedis("8"))
-				d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
-				ctx, cancel := context.WithCancelCause(t.Context())
-				w.Fail = func(call string, after bool) error {
-					switch {
-					case call == "engine.Stop" && after && killed:
-						return pipelinetest.ErrKilled
-					case call == "engine.Stop" && after:
-						time.AfterFunc(time.Second, func() { cancel(pipeline.ErrCanceled) })
-					}
-					return nil
-				}
-				err := w.Run(ctx, d.ID)
-				w.Fail = nil
-				if killed {
-					w.Revive()
-					w.Ledger().SetOverlay(withRedis("7"))
-					w.Engine().Behave(d.Commit, pipelinetest.Behavior{BuildError: errors.New("no")})
-					err = w.Run(t.Context(), d.ID)
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				time.Sleep(time.Minute)
-				redisAlone(t, w)
-			})
-		})
-	}
 }

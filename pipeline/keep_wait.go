@@ -102,16 +102,16 @@ func (k keptNow) look(c Container, waited time.Duration) (well bool, why error) 
 		return true, nil
 	case c.Health == "unhealthy" && (k.started || waited >= keptPatience):
 		return false, errors.New("its health check says that it is unhealthy")
-	case waited >= k.budget():
-		return false, fmt.Errorf("its health check has not become healthy within %s", k.budget())
+	case waited >= budgetOf(k.order):
+		return false, fmt.Errorf("its health check has not become healthy within %s", budgetOf(k.order))
 	}
 	return false, nil
 }
 
-// budget is how long it may take to be healthy: its health check may say that it
-// begins slowly.
-func (k keptNow) budget() time.Duration {
-	if h := k.order.Service.Health; h != nil {
+// budgetOf is how long a kept service may take to be healthy: its health check may
+// say that it begins slowly.
+func budgetOf(o ContainerOrder) time.Duration {
+	if h := o.Service.Health; h != nil {
 		return keptBudget + h.StartPeriod
 	}
 	return keptBudget

@@ -21,7 +21,7 @@ type outlook struct {
 	live     Deployment // zero ID if none
 	supplies []supply   // none for a rollback
 	kept     []keptFate
-	left     []string // kept services that the files no longer have
+	left     []left   // kept services that the files no longer have
 	networks []string // that are to be made
 	ran      bool     // what runs once for this release did so before
 	same     bool     // nothing but the commit is another one than the live release's
@@ -35,6 +35,13 @@ type keptFate struct {
 	up      bool     // its container runs
 	why     []string // it is replaced: what is different
 	pulled  bool     // it is replaced only if the registry has another image
+	unused  []string // volumes without a name that its new container does not have
+}
+
+// left is a kept service that the files no longer have.
+type left struct {
+	service string
+	kept    bool // its container is stopped only: nothing else leads to its volumes
 }
 
 // Plan says what a deployment of the tree's commit would do to the app as it is
@@ -198,9 +205,10 @@ func (x *run) lookKept(ctx context.Context, o *outlook) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(there)) {
 		svc, ok := o.rel.Stack.Service(name)
-		rests := !slices.ContainsFunc(there[name], func(c Container) bool { return c.up() || !c.heirless(o.rel) })
+		heirless := func(c Container) bool { return c.heirless(o.rel) }
+		rests := !slices.ContainsFunc(there[name], func(c Container) bool { return c.up() || !heirless(c) })
 		if x.dep.Trigger != Rollback && (!ok || svc.Role != stack.Keep) && !rests {
-			o.left = append(o.left, name)
+			o.left = append(o.left, left{name, slices.ContainsFunc(there[name], heirless)})
 		}
 	}
 	return nil
@@ -218,6 +226,7 @@ func (x *run) keptFate(o outlook, svc stack.Service, there []Container) (keptFat
 	if k.fate != toReplace {
 		return k, nil
 	}
+	k.unused = unusedOf(order, current)
 	unknown := order.Image == ""
 	if unknown {
 		order.Image = current.Image

@@ -29,8 +29,8 @@ func (o outlook) summary() PlanSummary {
 	for _, k := range o.kept {
 		k.say(&out)
 	}
-	for _, name := range o.left {
-		out.Replace = append(out.Replace, fmt.Sprintf("stop and remove %s, which the files no longer have; its volumes stay", name))
+	for _, l := range o.left {
+		l.say(&out)
 	}
 	o.sayCommands(&out)
 	o.sayColored(&out)
@@ -88,10 +88,22 @@ func (k keptFate) say(out *PlanSummary) {
 	default:
 		out.Replace = append(out.Replace, "replace "+name+": "+changed(k.why))
 	}
+	for _, volume := range k.unused {
+		out.Keep = append(out.Keep, fmt.Sprintf("leave volume %s alone, which %s has had until now: its new container has something else there", volume, name))
+	}
 	if k.fate == toReplace && k.up {
 		out.Blink = append(out.Blink, fmt.Sprintf("%s is away from its stop, which may take %s, until the new one is up; requests are held meanwhile, each for %s at most",
 			name, span(graceOf(ContainerOrder{Service: k.service})), span(holdWait)))
 	}
+}
+
+// say what becomes of it.
+func (l left) say(out *PlanSummary) {
+	if l.kept {
+		out.Replace = append(out.Replace, "stop "+l.service+", which the files no longer have, and keep its container: volumes of it have no name")
+		return
+	}
+	out.Replace = append(out.Replace, "stop and remove "+l.service+", which the files no longer have; its volumes stay")
 }
 
 func changed(why []string) string {

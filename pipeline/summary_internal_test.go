@@ -100,7 +100,8 @@ func TestSummaryGolden_OfWhatChanges(t *testing.T) {
 	for i := range o.kept {
 		o.kept[i].fate, o.kept[i].up, o.kept[i].why = toReplace, true, []string{"environment (MODE)", "image"}
 	}
-	o.left = []string{"memcached"}
+	o.left = []left{{"memcached", false}, {"queue", true}}
+	o.kept[0].unused = []string{"volume1 (/data)"}
 	for i, svc := range o.rel.Stack.Services {
 		if svc.Role == stack.Worker {
 			o.rel.Stack.Services[i].Single = true
