@@ -25,6 +25,7 @@ type appLine struct {
 	Shown    *row // what visitors are on, or else the newest one; nil: never deployed
 	UnderWay *row // nil: nothing
 	Met      met
+	Drift    bool // somebody changed by hand what runs
 	History  history
 	Spark    *spark // nil: no numbers
 }
@@ -91,7 +92,7 @@ func (s *Web) appLine(ctx context.Context, a pipeline.App, st Stats) (appLine, e
 		return appLine{}, fmt.Errorf("deployments of %s: %w", a.Name, err)
 	}
 	now := s.o.Now()
-	out := appLine{App: a, Met: metBy(a, now), History: historyOf(recent), Spark: sparkOf(st, a.ID)}
+	out := appLine{App: a, Met: metBy(a, now), Drift: len(s.o.Drift(a.ID)) > 0, History: historyOf(recent), Spark: sparkOf(st, a.ID)}
 	if shown := shown(recent, active); shown != nil {
 		out.Shown = &row{*shown, now}
 	}

@@ -89,8 +89,14 @@ func TestDrift_IsSeenUntilItIsGone(t *testing.T) {
 	if page := s.get(t, "/apps/newsletter").Body.String(); !strings.Contains(page, "Changed by hand") || !strings.Contains(page, "was put on network office") {
 		t.Error("the page does not say what was changed by hand")
 	}
+	mark := `href="/apps/newsletter#drift">changed by hand<`
+	if !strings.Contains(s.get(t, "/").Body.String(), mark) {
+		t.Error("the list of apps does not say that something was changed by hand")
+	}
 	delete(s.drift, "a2")
-	if strings.Contains(s.get(t, "/apps/newsletter").Body.String(), "Changed by hand") {
-		t.Error("it was undone, and the page still says so")
+	for _, path := range []string{"/", "/apps/newsletter"} {
+		if strings.Contains(strings.ToLower(s.get(t, path).Body.String()), "changed by hand") {
+			t.Errorf("it was undone, and %s still says so", path)
+		}
 	}
 }
