@@ -15,7 +15,7 @@ COPY . .
 ARG VERSION=dev
 ARG COMMIT=unknown
 # The same flags as in the Makefile; image_test.go compares them.
-RUN CGO_ENABLED=0 go build -trimpath -tags nobadger,nomysql,nopgx -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT}" -o /out/swingbridge ./cmd/swingbridge
+RUN CGO_ENABLED=0 go build -trimpath -tags nobadger,nomysql,nopgx,grpcnotrace -gcflags=cel.dev/...=-l -gcflags=github.com/moby/buildkit/...=-l -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT}" -o /out/swingbridge ./cmd/swingbridge
 
 FROM scratch
 ARG VERSION=dev

@@ -24,7 +24,8 @@ func TestDemo_HoldsAndLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
 	program := filepath.Join(dir, "swingbridge")
 	// As make build does: the demo's app is the program itself, in an empty image.
-	build := exec.Command("go", "build", "-tags", "nobadger,nomysql,nopgx", "-trimpath", "-ldflags", "-s -w", "-o", program, ".")
+	build := exec.Command("go", goBuild("dev", "unknown", program)...)
+	build.Dir = filepath.Join("..", "..")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)

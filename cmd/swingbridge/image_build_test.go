@@ -25,6 +25,7 @@ import (
 )
 
 const (
+	buildTags    = "nobadger,nomysql,nopgx,grpcnotrace"
 	imageVersion = "v0.0.0-test"
 	imageCommit  = "0123456789abcdef0123456789abcdef01234567"
 	imageLabel   = "dev.swingbridge.test.image"
@@ -33,7 +34,7 @@ const (
 // goBuild are the arguments with which the program is compiled.
 func goBuild(version, commit, to string) []string {
 	return []string{
-		"build", "-trimpath", "-tags", "nobadger,nomysql,nopgx",
+		"build", "-trimpath", "-tags", buildTags, "-gcflags=cel.dev/...=-l", "-gcflags=github.com/moby/buildkit/...=-l",
 		"-ldflags", "-s -w -X main.version=" + version + " -X main.commit=" + commit, "-o", to, "./cmd/swingbridge",
 	}
 }
@@ -171,7 +172,7 @@ func sources(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := exec.Command("go", "list", "-deps", "-tags", "nobadger,nomysql,nopgx", "-f",
+	list := exec.Command("go", "list", "-deps", "-tags", buildTags, "-f",
 		`{{if .Module}}{{if .Module.Main}}{{range .GoFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}{{range .EmbedFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}{{end}}{{end}}`,
 		"./cmd/swingbridge")
 	list.Dir, list.Env = top, append(os.Environ(), "CGO_ENABLED=0")

@@ -185,7 +185,7 @@ func TestDockerfile_CompilesAsTheMakefileDoes(t *testing.T) {
 	}
 	makefile := read("Makefile")
 	makes := strings.NewReplacer(
-		"'$(LDFLAGS)'", `"`+find(makefile, `^LDFLAGS := (.*)$`)+`"`, "bin/swingbridge", "/out/swingbridge", "$(VERSION)", "${VERSION}", "$(COMMIT)", "${COMMIT}",
+		"$(COLD)", find(makefile, `^COLD := (.*)$`), "'$(LDFLAGS)'", `"`+find(makefile, `^LDFLAGS := (.*)$`)+`"`, "bin/swingbridge", "/out/swingbridge", "$(VERSION)", "${VERSION}", "$(COMMIT)", "${COMMIT}",
 	).Replace(find(makefile, `^\t(CGO_ENABLED=0 go build .*)$`))
 	makes = strings.NewReplacer("$(VERSION)", "${VERSION}", "$(COMMIT)", "${COMMIT}").Replace(makes)
 	makes = strings.Replace(makes, "-trimpath", "-trimpath -tags "+find(makefile, `^TAGS := (.*)$`), 1)
