@@ -53,7 +53,7 @@ func pushFigures(ctx context.Context, args []string, out io.Writer) (err error) 
 	keyFile := f.String("key", "", "file with the forge's App key")
 	program := f.String("app", "", "static program that serves the sample app as: /swingbridge demo-app")
 	dir := f.String("dir", "", "an empty folder")
-	runs := f.Int("runs", 12, "counted turns")
+	runs := f.Int("runs", 36, "counted turns")
 	if err := subcommand.Parse(f, args); err != nil {
 		return err
 	}
