@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/caarlos0/env/v11"
-
 )
 
 // Config is every setting, read from the environment. A secret may also be
