@@ -117,18 +117,7 @@ func inCarried(t *testing.T, f func(t *testing.T, w *pipelinetest.World, maker p
 func TestCarry_WhatIsOpenOnItIsDrained(t *testing.T) {
 	t.Parallel()
 	inCarried(t, func(t *testing.T, w *pipelinetest.World, maker pipeline.Deployment) {
-		w.Proxy().SetInflight(maker.ID, 1)
-		d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
-		ended := make(chan error, 1)
-		go func() { ended <- w.Run(t.Context(), d.ID) }()
-		time.Sleep(25 * time.Second) // bubble time: past the guard, before the limit
-		wantState(t, w, d.ID, pipeline.Live)
-		if n := len(w.Engine().Containers()); n != 2 {
-			t.Fatalf("%d containers while a request is open on the old color", n)
-		}
-		if err := <-ended; err != nil {
-			t.Fatal(err)
-		}
+		d := drained(t, w, maker)
 		wantServed(t, w, d.ID)
 	})
 }
@@ -136,23 +125,7 @@ func TestCarry_WhatIsOpenOnItIsDrained(t *testing.T) {
 func TestCarry_ReconcilingBesideARunReachesItAgain(t *testing.T) {
 	t.Parallel()
 	inCarried(t, func(t *testing.T, w *pipelinetest.World, maker pipeline.Deployment) {
-		blue := w.Engine().Containers()[0]
-		d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
-		runner, ended := w.Runner(), make(chan error, 1)
-		runner.Engine = slowBuild{w.Engine()}
-		go func() { ended <- runner.Run(t.Context(), d.ID) }()
-		time.Sleep(30 * time.Second) // bubble time: half of the build
-		dieAndStart(t, w, blue, false)
-		if back := targetsOf(t, w); len(back) != 1 || back[0].Addr() != blue.Edge {
-			t.Errorf("visitors reach %v during the build, want %s", back, blue.Edge)
-		}
-		if err := <-ended; err != nil {
-			t.Fatal(err)
-		}
-		wantServed(t, w, d.ID)
-		if moves := slices.Compact(w.Proxy().Served()); !slices.Equal(moves, []string{maker.ID, d.ID}) {
-			t.Errorf("visitors were on %v", moves)
-		}
+		restartedDuringABuild(t, w, maker, false)
 	})
 }
 

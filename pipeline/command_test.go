@@ -127,22 +127,31 @@ func TestCommand_NeverRunsTwiceForARelease(t *testing.T) {
 	})
 }
 
+// killedDuringItsCommand is a deployment during whose release command, which goes
+// on for so long, the server died.
+func killedDuringItsCommand(t *testing.T, w *pipelinetest.World, takes time.Duration) pipeline.Deployment {
+	t.Helper()
+	sha := w.Forge().Push("main", withWorkers("after"))
+	w.Engine().BehaveAs(sha, "release", pipelinetest.Behavior{ExitAfter: takes})
+	d := w.Ledger().Queue(sha, pipeline.Push)
+	w.Fail = func(call string, after bool) error {
+		if call == "engine.Logs" {
+			return pipelinetest.ErrKilled
+		}
+		return nil
+	}
+	_ = w.Run(t.Context(), d.ID) // killed: what it says does not count
+	w.Fail = nil
+	w.Revive()
+	return d
+}
+
 // A server that dies during a command, and a push that supersedes its deployment:
 // the command is not broken off, and the next one does not run beside it.
 func TestCommand_OfASupersededDeploymentEndsBeforeTheNextOneBegins(t *testing.T) {
 	t.Parallel()
 	inStack(t, "after", func(t *testing.T, w *pipelinetest.World, _ pipeline.Deployment) {
-		sha := w.Forge().Push("main", withWorkers("after"))
-		w.Engine().BehaveAs(sha, "release", pipelinetest.Behavior{ExitAfter: 5 * time.Minute})
-		first := w.Ledger().Queue(sha, pipeline.Push)
-		w.Fail = func(call string, after bool) error {
-			if call == "engine.Logs" {
-				return pipelinetest.ErrKilled
-			}
-			return nil
-		}
-		_ = w.Run(t.Context(), first.ID) // killed: what it says does not count
-		w.Revive()
+		first := killedDuringItsCommand(t, w, 5*time.Minute)
 		next := w.Ledger().Queue(w.Forge().Push("main", withWorkers("after")), pipeline.Push)
 		w.Fail = func(call string, after bool) error {
 			var run, over []string
@@ -179,18 +188,7 @@ func TestCommand_OfASupersededDeploymentEndsBeforeTheNextOneBegins(t *testing.T)
 func TestCommand_ThatNobodyEndsIsEndedAtItsLimit(t *testing.T) {
 	t.Parallel()
 	inStack(t, "after", func(t *testing.T, w *pipelinetest.World, _ pipeline.Deployment) {
-		sha := w.Forge().Push("main", withWorkers("after"))
-		w.Engine().BehaveAs(sha, "release", pipelinetest.Behavior{ExitAfter: 100 * time.Hour})
-		first := w.Ledger().Queue(sha, pipeline.Push)
-		w.Fail = func(call string, after bool) error {
-			if call == "engine.Logs" {
-				return pipelinetest.ErrKilled
-			}
-			return nil
-		}
-		_ = w.Run(t.Context(), first.ID) // killed: what it says does not count
-		w.Revive()
-		w.Fail = nil
+		first := killedDuringItsCommand(t, w, 100*time.Hour)
 		next := w.Ledger().Queue(w.Forge().Push("main", withWorkers("after")), pipeline.Push)
 		for _, id := range []string{first.ID, next.ID} {
 			if err := w.Run(t.Context(), id); err != nil {

@@ -124,6 +124,31 @@ func dieAndStart(t *testing.T, w *pipelinetest.World, c pipeline.Container, told
 	}
 }
 
+// restartedDuringABuild lets the one container of the old color die and start
+// during the build of a deployment: visitors reach it again at once.
+func restartedDuringABuild(t *testing.T, w *pipelinetest.World, old pipeline.Deployment, told bool) {
+	t.Helper()
+	blue := w.Engine().Containers()[0]
+	d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
+	runner, ended := w.Runner(), make(chan error, 1)
+	runner.Engine = slowBuild{w.Engine()}
+	go func() { ended <- runner.Run(t.Context(), d.ID) }()
+	time.Sleep(30 * time.Second) // bubble time: half of the build
+	wantState(t, w, d.ID, pipeline.Running)
+	dieAndStart(t, w, blue, told)
+	wantState(t, w, d.ID, pipeline.Running)
+	if back := targetsOf(t, w); len(back) != 1 || back[0].Addr() != blue.Edge {
+		t.Errorf("visitors reach %v during the build, want %s", back, blue.Edge)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	wantServed(t, w, d.ID)
+	if moves := slices.Compact(w.Proxy().Served()); !slices.Equal(moves, []string{old.ID, d.ID}) {
+		t.Errorf("visitors were on %v", moves)
+	}
+}
+
 func TestFollow_AnAppThatRestartsDuringABuildIsReachedAgain(t *testing.T) {
 	t.Parallel()
 	for name, told := range map[string]bool{"by its start": true, "by a tick": false} {
@@ -133,25 +158,7 @@ func TestFollow_AnAppThatRestartsDuringABuildIsReachedAgain(t *testing.T) {
 				if told {
 					follow(t, w)
 				}
-				blue := w.Engine().Containers()[0]
-				d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
-				runner, ended := w.Runner(), make(chan error, 1)
-				runner.Engine = slowBuild{w.Engine()}
-				go func() { ended <- runner.Run(t.Context(), d.ID) }()
-				time.Sleep(30 * time.Second) // bubble time: half of the build
-				wantState(t, w, d.ID, pipeline.Running)
-				dieAndStart(t, w, blue, told)
-				wantState(t, w, d.ID, pipeline.Running)
-				if back := targetsOf(t, w); len(back) != 1 || back[0].Addr() != blue.Edge {
-					t.Errorf("visitors reach %v during the build, want %s", back, blue.Edge)
-				}
-				if err := <-ended; err != nil {
-					t.Fatal(err)
-				}
-				wantServed(t, w, d.ID)
-				if moves := slices.Compact(w.Proxy().Served()); !slices.Equal(moves, []string{old.ID, d.ID}) {
-					t.Errorf("visitors were on %v", moves)
-				}
+				restartedDuringABuild(t, w, old, told)
 			})
 		})
 	}

@@ -172,22 +172,30 @@ func TestRun_TheFirstVersionFailingUnderGuardLeavesNoRoute(t *testing.T) {
 	})
 }
 
+// drained is a deployment that waited for a request on the color of the old one,
+// which stays open.
+func drained(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) pipeline.Deployment {
+	t.Helper()
+	w.Proxy().SetInflight(old.ID, 1)
+	d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(t.Context(), d.ID) }()
+	time.Sleep(25 * time.Second) // bubble time: past the guard, before the limit
+	wantState(t, w, d.ID, pipeline.Live)
+	if n := len(w.Engine().Containers()); n != 2 {
+		t.Fatalf("%d containers while a request is open on the old color", n)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 func TestRun_TheOldColorStopsOnlyWhenNothingIsOpenOrAtTheLimit(t *testing.T) {
 	t.Parallel()
 	inWorld(t, func(t *testing.T, w *pipelinetest.World, old pipeline.Deployment) {
-		w.Proxy().SetInflight(old.ID, 1)
 		begun := time.Now()
-		d := w.Ledger().Queue(w.Forge().Push("main", nil), pipeline.Push)
-		ended := make(chan error, 1)
-		go func() { ended <- w.Run(t.Context(), d.ID) }()
-		time.Sleep(25 * time.Second) // bubble time: past the guard, before the limit
-		wantState(t, w, d.ID, pipeline.Live)
-		if n := len(w.Engine().Containers()); n != 2 {
-			t.Fatalf("%d containers while a request is open on the old color", n)
-		}
-		if err := <-ended; err != nil {
-			t.Fatal(err)
-		}
+		d := drained(t, w, old)
 		if took := time.Since(begun); took < 30*time.Second || took > 31*time.Second {
 			t.Errorf("the drain limit of 30 s ended after %s", took)
 		}

@@ -111,6 +111,24 @@ func (s *site) labelled() things {
 	return th
 }
 
+// inspected are the site's containers that are there, those that do not run
+// included.
+func (s *site) inspected() []container.InspectResponse {
+	s.t.Helper()
+	var out []container.InspectResponse
+	for _, id := range s.labelled().containers {
+		c, err := machine(s.t).ContainerInspect(s.t.Context(), id)
+		if cerrdefs.IsNotFound(err) {
+			continue // gone since
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
 // identity is what stays the same of a container that nobody touched.
 type identity struct{ ID, Image, StartedAt, Address string }
 
@@ -118,15 +136,8 @@ type identity struct{ ID, Image, StartedAt, Address string }
 // deployment fails the test.
 func (s *site) containers() map[string]identity {
 	s.t.Helper()
-	e, out := machine(s.t), map[string]identity{}
-	for _, id := range s.labelled().containers {
-		c, err := e.ContainerInspect(s.t.Context(), id)
-		if cerrdefs.IsNotFound(err) {
-			continue // gone since
-		}
-		if err != nil {
-			s.t.Fatal(err)
-		}
+	out := map[string]identity{}
+	for _, c := range s.inspected() {
 		deployment := c.Config.Labels["dev.swingbridge.deployment"]
 		if _, twice := out[deployment]; twice {
 			s.t.Fatalf("deployment %s has two containers", deployment)

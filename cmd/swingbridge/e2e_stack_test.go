@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
 	"github.com/google/go-cmp/cmp"
@@ -141,15 +140,8 @@ type service struct {
 // that do not run included.
 func (s *site) services() map[string]service {
 	s.t.Helper()
-	e, out := machine(s.t), map[string]service{}
-	for _, id := range s.labelled().containers {
-		c, err := e.ContainerInspect(s.t.Context(), id)
-		if cerrdefs.IsNotFound(err) {
-			continue // gone since
-		}
-		if err != nil {
-			s.t.Fatal(err)
-		}
+	out := map[string]service{}
+	for _, c := range s.inspected() {
 		label := c.Config.Labels
 		name := label["dev.swingbridge.service"]
 		for _, twice := out[name]; twice; _, twice = out[name] {
