@@ -26,17 +26,17 @@ type errand struct {
 	limit   time.Duration
 }
 
-// errands are what a release does before visitors see anything of it: its tasks
+// errandsOf are what a release does before visitors see anything of it: its tasks
 // in the order of their dependencies, then the release command.
-func (x *run) errands(fingerprint string) []errand {
+func errandsOf(rel Release, fingerprint string) []errand {
 	var out []errand
-	for _, svc := range inOrder(x.rel.Stack.Services) {
+	for _, svc := range inOrder(rel.Stack.Services) {
 		if svc.Role == stack.Task && svc.Once {
 			out = append(out, errand{svc, "once-" + fingerprint[:12], onceLimit})
 		}
 	}
-	if c := x.rel.Stack.Command; c != nil {
-		svc, _ := x.rel.Stack.Service(c.Service)
+	if c := rel.Stack.Command; c != nil {
+		svc, _ := rel.Stack.Service(c.Service)
 		svc.Command = c.Args
 		out = append(out, errand{svc, "release-" + fingerprint[:12], c.Timeout})
 	}
@@ -62,7 +62,7 @@ func (x *run) runErrands(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	todo := x.errands(fingerprint)
+	todo := errandsOf(x.rel, fingerprint)
 	done, err := x.Ledger.CommandDone(ctx, x.app.ID, fingerprint)
 	if err != nil {
 		return "", err
@@ -171,6 +171,21 @@ func (x *run) errandContainers(ctx context.Context, deployment string) ([]Contai
 		return nil, fmt.Errorf("list containers: %w", err)
 	}
 	return slices.DeleteFunc(there, func(c Container) bool { return c.Purpose == "" }), nil
+}
+
+// undoErrands is endErrands for a run that fails or is ended: it may not have come
+// to write down what ended well.
+func (x *run) undoErrands(ctx context.Context) error {
+	there, err := x.errandContainers(ctx, x.dep.ID)
+	if err != nil {
+		return err
+	}
+	for _, c := range there {
+		if err := x.noteDone(ctx, c); err != nil {
+			return err
+		}
+	}
+	return x.endErrands(ctx)
 }
 
 // endErrands takes away the containers of commands that ended, were canceled or

@@ -24,9 +24,12 @@ func (x *run) awaitForeign(ctx context.Context, todo []errand) error {
 		}
 		if c.Running {
 			x.say("waiting for %s, which an interrupted attempt started", c.Name)
-			if err := x.awaitErrand(ctx, c); err != nil {
+			if c, err = x.awaitErrand(ctx, c); err != nil {
 				return err
 			}
+		}
+		if err := x.noteDone(ctx, c); err != nil {
+			return err
 		}
 		if err := x.stopOne(ctx, c); err != nil {
 			return err
@@ -35,23 +38,59 @@ func (x *run) awaitForeign(ctx context.Context, todo []errand) error {
 	return nil
 }
 
-// awaitErrand waits until it ended, or its time is over.
-func (x *run) awaitErrand(ctx context.Context, c Container) error {
+// awaitErrand waits until it ended, or its time is over, and returns it as it is
+// then.
+func (x *run) awaitErrand(ctx context.Context, c Container) (Container, error) {
 	until, err := x.errandUntil(ctx, c)
 	if err != nil {
-		return err
+		return c, err
 	}
 	limited, cancel := context.WithTimeout(ctx, until.Sub(x.Now()))
 	defer cancel()
-	_, err = x.Engine.Wait(limited, c.ID)
+	ended, err := x.Engine.Wait(limited, c.ID)
 	switch {
-	case err == nil, errors.Is(err, ErrNotFound):
-		return nil
+	case err == nil:
+		return ended, nil
+	case errors.Is(err, ErrNotFound):
+		return c, nil
 	case ctx.Err() == nil && limited.Err() != nil:
 		x.say("  it is not done within its time")
+		return c, nil
+	}
+	return c, fmt.Errorf("wait for %s: %w", c.Name, err)
+}
+
+// noteDone writes down that what a release runs once has ended well, before the
+// container goes that tells of it: its run was interrupted, and may never come
+// back to it. It is the last one of them that tells, for none begins before the
+// one before it ended well.
+func (r *Runner) noteDone(ctx context.Context, c Container) error {
+	if c.Purpose == "" || c.Running || c.Status == "created" || c.ExitCode != 0 || c.OOM || c.Error != "" {
 		return nil
 	}
-	return fmt.Errorf("wait for %s: %w", c.Name, err)
+	d, err := r.Ledger.Deployment(ctx, c.Owner.Deployment)
+	if errors.Is(err, ErrNotFound) || err == nil && d.ReleaseID == "" {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read deployment of %s: %w", c.Name, err)
+	}
+	rel, err := r.Ledger.Release(ctx, d.ReleaseID)
+	if err != nil {
+		return fmt.Errorf("read the release of %s: %w", c.Name, err)
+	}
+	fingerprint, err := rel.Fingerprint()
+	if err != nil {
+		return err
+	}
+	todo := errandsOf(rel, fingerprint)
+	if len(todo) == 0 {
+		return nil
+	}
+	if last := todo[len(todo)-1]; last.purpose != c.Purpose || last.service.Name != c.Owner.Service {
+		return nil
+	}
+	return r.Ledger.SetCommandDone(ctx, d.AppID, fingerprint, d.ID)
 }
 
 // errandUntil is when the time of a command is over whose run was interrupted, and

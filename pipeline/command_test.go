@@ -185,6 +185,75 @@ func TestCommand_OfASupersededDeploymentEndsBeforeTheNextOneBegins(t *testing.T)
 	})
 }
 
+// What an interrupted run left behind tells that the command has run: it never runs
+// again for this release, though another deployment, or nobody, took care of it.
+func TestCommand_ThatEndedWhileNobodyWaitedNeverRunsAgain(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		takes time.Duration
+		away  time.Duration // between the push that supersedes it and its run
+	}{
+		"waited for by the next deployment": {5 * time.Minute, 0},
+		"found by the next deployment":      {time.Second, 0},
+		"ended by reconciling":              {5 * time.Minute, time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inStack(t, "after", func(t *testing.T, w *pipelinetest.World, _ pipeline.Deployment) {
+				first := killedDuringItsCommand(t, w, c.takes)
+				next := w.Ledger().Queue(w.Forge().Push("main", withWorkers("after")), pipeline.Push)
+				if err := w.Run(t.Context(), first.ID); err != nil {
+					t.Fatal(err)
+				}
+				wantState(t, w, first.ID, pipeline.Superseded)
+				if c.away > 0 {
+					time.Sleep(c.away) // bubble time
+					reconcile(t, w)
+				}
+				if err := w.Run(t.Context(), next.ID); err != nil {
+					t.Fatal(err)
+				}
+				wantNotAgain(t, w, first)
+			})
+		})
+	}
+}
+
+func TestCommand_ThatEndedRightBeforeACancelNeverRunsAgain(t *testing.T) {
+	t.Parallel()
+	inStack(t, "after", func(t *testing.T, w *pipelinetest.World, _ pipeline.Deployment) {
+		d := w.Ledger().Queue(w.Forge().Push("main", withWorkers("after")), pipeline.Push)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		w.Fail = func(call string, after bool) error {
+			if call == "ledger.SetCommandDone" && !after && ctx.Err() == nil {
+				cancel(pipeline.ErrCanceled)
+				return ctx.Err()
+			}
+			return nil
+		}
+		if err := w.Run(ctx, d.ID); err != nil {
+			t.Fatal(err)
+		}
+		w.Fail = nil
+		wantState(t, w, d.ID, pipeline.Canceled)
+		wantNotAgain(t, w, d)
+	})
+}
+
+// wantNotAgain deploys the same commit once more, and fails the test if its command
+// runs again.
+func wantNotAgain(t *testing.T, w *pipelinetest.World, d pipeline.Deployment) {
+	t.Helper()
+	again := deploy(t, w, d.Commit, pipeline.Manual)
+	wantState(t, w, again.ID, pipeline.Live)
+	if log := w.Ledger().LogText(again.ID); !strings.Contains(log, "it ran for this release before") {
+		t.Errorf("the log:\n%s", log)
+	}
+	if first, more := done(w, "engine.Start", d.ID+"-release-"), done(w, "engine.Start", again.ID+"-release-"); first != 1 || more != 0 {
+		t.Errorf("the command ran %d times, and %d times more", first, more)
+	}
+}
+
 func TestCommand_ThatNobodyEndsIsEndedAtItsLimit(t *testing.T) {
 	t.Parallel()
 	inStack(t, "after", func(t *testing.T, w *pipelinetest.World, _ pipeline.Deployment) {

@@ -136,6 +136,9 @@ func (r *Runner) endOrphan(ctx context.Context, c Container) error {
 	if err := r.hidePreview(ctx, c.Owner.AppID, c.Owner.Deployment); err != nil {
 		return err
 	}
+	if err := r.noteDone(ctx, c); err != nil {
+		return err
+	}
 	r.Logger.Info("ending a container of no current deployment", "container", c.Name, "deployment", c.Owner.Deployment)
 	x := &run{Runner: r}
 	if err := x.stopOne(ctx, c); err != nil {

@@ -37,7 +37,7 @@ func (r *run) steps() []Step {
 		// Databases and caches: started where missing, replaced where changed.
 		{Name: "keep", Do: r.keep, Undo: r.keepBack, Idle: r.noKept},
 		// Migrations and the like, in the new image, once per release.
-		{Name: "release", Do: r.runErrands, Undo: r.endErrands, Idle: r.noErrand},
+		{Name: "release", Do: r.runErrands, Undo: r.undoErrands, Idle: r.noErrand},
 		// Containers of the idle color, where the proxy could reach them.
 		{Name: "start", Do: r.start, Undo: r.removeNew},
 		// Alive, healthy, and answering several times in a row.
