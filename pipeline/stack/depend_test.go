@@ -141,6 +141,32 @@ func TestLoad_ReadsTheReleaseCommand(t *testing.T) {
 	}
 }
 
+func TestLoad_ALaterReleaseCommandStandsAlone(t *testing.T) {
+	t.Parallel()
+	files := "x-swingbridge: {guard: {for: 1m, least: 5}, preview: {host: a.example.org}, release: {service: web, timeout: 2m, command: &c [migrate, all]}}\nservices: {web: {image: x, command: *c}}"
+	for overlay, want := range map[string][]string{
+		"{release: {command: [migrate, one]}}":                         {"migrate", "one"},
+		"{release: {command: migrate one}}":                            {"migrate", "one"},
+		"{release: {timeout: 2m}}":                                     {"migrate", "all"},
+		"{guard: 2s, preview: b.example.org, release: {}}":             {"migrate", "all"},
+		"{release: {command: !override [one]}}":                        {"one"},
+		"{release: {command: [one]}}\n---\nservices: {db: {image: y}}": {"one"},
+	} {
+		in := several(t, files, nil)
+		in.Overlay = "x-swingbridge: " + overlay
+		got := mustLoad(t, in)
+		if diff := cmp.Diff(&Command{Service: "web", Args: want, Timeout: 2 * time.Minute}, got.Command); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", overlay, diff)
+		}
+		if strings.Contains(overlay, "guard") && (got.Guard != 2*time.Second || got.Preview.Host != "b.example.org") {
+			t.Errorf("%s: guard %s, preview %+v", overlay, got.Guard, got.Preview)
+		}
+	}
+	in := several(t, files, nil)
+	in.Overlay = "x-swingbridge: {release: {command: {a: b}}}"
+	refusedWith(t, in, "overlay:1: x-swingbridge.release.command: not readable as a command")
+}
+
 func TestLoad_RefusesAReleaseCommandThatCannotRun(t *testing.T) {
 	t.Parallel()
 	for release, want := range map[string][]string{

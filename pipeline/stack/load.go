@@ -82,6 +82,7 @@ func Load(ctx context.Context, in Input) (Stack, error) {
 	for _, s := range sources {
 		l.flatten(s)
 	}
+	l.takeOver(sources)
 	l.checkVariables(sources)
 	top, services := l.views(sources)
 	l.checkRoutes(services)
