@@ -111,6 +111,7 @@ func (l *loading) checkValue(v *view, i int, service, key string, c pair, r rule
 func (l *loading) checkService(name string, v *view) {
 	l.checkJoins(name, v)
 	l.checkPorts(name, v)
+	l.checkVolumes(name, v)
 	for _, keys := range [][]string{{"labels"}, {"annotations"}, {"build", "labels"}} {
 		for _, it := range v.items(keys...) {
 			label, _, _ := strings.Cut(it.key+it.node.Value, "=")
@@ -154,6 +155,28 @@ func (l *loading) checkPorts(name string, v *view) {
 			}
 		}
 	}
+}
+
+// checkVolumes refuses mounts whose source a variable without a value leaves
+// empty: what compose-go says of them names no place.
+func (l *loading) checkVolumes(name string, v *view) {
+	for _, it := range v.items("volumes") {
+		n := it.node
+		if source, ok := lookup(n, "source"); ok {
+			n = source.value
+		}
+		text, unset, _ := l.vars.expand(n.Value)
+		source, _, _ := strings.Cut(text, ":")
+		if source == "" && len(unset) > 0 {
+			l.found.add(place{it.file, n.Line}, name, "volumes", "%s", noValue(unset))
+			l.found.refused[it.node] = true
+		}
+	}
+}
+
+// noValue says which variables leave something empty that must not be.
+func noValue(unset []string) string {
+	return fmt.Sprintf("the variable %s has no value: set it in the app's environment", strings.Join(unset, ", "))
 }
 
 // checkRoutes looks for the services that the routes name. A route may name a

@@ -31,7 +31,7 @@ func (l *loading) open(at place, key, file string) (*source, bool) {
 	content, err := l.read(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		l.found.block(at, key, "the commit has no file %s", file)
+		l.found.block(at, key, "%s", l.lacking(file))
 		return nil, false
 	case err != nil:
 		l.found.block(at, key, "%s cannot be read: %v", file, err)

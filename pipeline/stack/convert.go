@@ -150,11 +150,28 @@ func (s *service) image(out *Service) {
 			s.l.found.note(s.view.at("image"), s.name, "image", "has no effect: the image built from the repository is named by its content")
 		}
 		out.Image, out.Build = "", s.build()
+	case s.emptyPart(out.Image):
 	case out.Image == "":
-		s.add("neither build nor image: say what the container is made from", nil)
+		s.add("neither build nor image: say what the container is made from, or name the file that says it among the app's compose files, before this one", nil)
 	case strings.ContainsFunc(out.Image, func(r rune) bool { return r <= ' ' || r == 0x7f }):
 		s.add("an image reference has no spaces", []string{"image"})
 	}
+}
+
+// emptyPart says which variables without a value leave a part of the image's
+// reference empty.
+func (s *service) emptyPart(ref string) bool {
+	part, tag, tagged := strings.Cut(ref[strings.LastIndexByte(ref, '/')+1:], ":")
+	if part != "" && (!tagged || tag != "") && !strings.HasPrefix(ref, "/") && !strings.Contains(ref, "//") {
+		return false
+	}
+	for _, it := range s.view.items("image") {
+		if _, unset, _ := s.l.vars.expand(it.node.Value); len(unset) > 0 {
+			s.l.found.add(it.place, s.name, "image", "%s", noValue(unset))
+			return true
+		}
+	}
+	return false
 }
 
 // ports are those of the host that lead to the service. Of a service that each

@@ -67,10 +67,12 @@ func (s *service) impossible(d Dependency, on *service) bool {
 	case gone && d.Optional:
 		return true
 	case on == nil:
-		s.l.found.add(at, s.name, key, "the files have no service %s", d.Service)
+		s.l.found.add(at, s.name, key, "the files have no service %s: take it out, or name the file that has it among the app's compose files", d.Service)
+	case on.idle() && on.none():
+		s.l.found.note(at, s.name, key, fmt.Sprintf("does not wait for %s: %s", on.name, on.why))
 	case on.idle():
-		s.l.found.add(at, s.name, key, "the service %s is a task (%s), which a deployment does not start: take it out, write `required: false`, or let %s have no profile",
-			on.name, on.reason(), on.name)
+		s.l.found.add(at, s.name, key, "the service %s is a task (%s), which a deployment does not start: take it out, write `required: false`, or name its profile in COMPOSE_PROFILES in the app's environment",
+			on.name, on.reason())
 	case d.Condition == Completed && on.role != Task:
 		s.l.found.add(at, s.name, key, "waits for the end of %s, whose role is %s (%s): its role must be task", on.name, on.role, on.reason())
 	case s.role == Keep && on.role.Colored():

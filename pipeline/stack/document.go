@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -74,8 +75,29 @@ func (l *loading) accept(s *source, doc *yaml.Node) bool {
 	if !v.visit(root, 0) {
 		return false
 	}
+	if at, name := withoutServices(root); name != "" {
+		l.found.block(place{s.path, at}, "", "there is no key services, and %s is at the top level, as in the first version of Compose: put the services below services:", name)
+		return false
+	}
 	s.docs = append(s.docs, root)
 	return true
+}
+
+// withoutServices finds the first service of a file that has them at its top
+// level: nothing that could be said of them by themselves would help.
+func withoutServices(root *yaml.Node) (line int, name string) {
+	if _, ok := lookup(root, "services"); ok {
+		return 0, ""
+	}
+	known := topRules()
+	for _, c := range pairs(root) {
+		_, image := lookup(c.value, "image")
+		_, build := lookup(c.value, "build")
+		if _, ours := known[c.key.Value]; !ours && !strings.HasPrefix(c.key.Value, "x-") && (image || build) {
+			return c.key.Line, c.key.Value
+		}
+	}
+	return 0, ""
 }
 
 // yamlError takes the line out of the parser's message. The message quotes the
@@ -237,6 +259,11 @@ func spell(n *yaml.Node) {
 // prune takes the keys out that were refused, so that compose-go loads the rest
 // and what else is wrong is found too.
 func prune(n *yaml.Node, refused map[*yaml.Node]bool) (pruned bool) {
+	if n.Kind == yaml.SequenceNode {
+		kept := slices.DeleteFunc(slices.Clone(n.Content), func(c *yaml.Node) bool { return refused[deref(c)] })
+		pruned = len(kept) < len(n.Content)
+		n.Content = kept
+	}
 	if n.Kind == yaml.MappingNode {
 		var kept []*yaml.Node
 		for i := 0; i+1 < len(n.Content); i += 2 {

@@ -71,7 +71,7 @@ func (s *service) envFile(name string, required bool) map[string]string {
 	case errors.Is(err, fs.ErrNotExist) && !required:
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
-		s.l.found.add(at, s.name, "env_file", "the commit has no file %s: set its variables in the app's environment and take it out, or write `required: false`", s.l.mask(file))
+		s.l.found.add(at, s.name, "env_file", "%s, or set its variables in the app's environment and write `required: false`", s.l.lacking(file))
 	default:
 		s.l.found.add(at, s.name, "env_file", "%s cannot be read: %v", s.l.mask(file), err)
 	}

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"strings"
@@ -160,6 +161,12 @@ func (c *conversion) fileData(kind fileKind, name string) ([]byte, bool) {
 	return nil, false
 }
 
+// lacking says how to bring a file that the commit does not have, and need not.
+func (l *loading) lacking(file string) string {
+	file = l.mask(file)
+	return fmt.Sprintf("the commit has no file %s: put it on the server with `swingbridge file set %s %s FILE`", file, l.in.App, quoted(file))
+}
+
 // repositoryFile reads a file that the compose files name, relative to the
 // project's folder.
 func (c *conversion) repositoryFile(at place, service, key, name string) ([]byte, bool) {
@@ -173,7 +180,7 @@ func (c *conversion) repositoryFile(at place, service, key, name string) ([]byte
 	case err == nil:
 		return content, true
 	case errors.Is(err, fs.ErrNotExist):
-		c.l.found.add(at, service, key, "the commit has no file %s", c.l.mask(file))
+		c.l.found.add(at, service, key, "%s", c.l.lacking(file))
 	default:
 		c.l.found.add(at, service, key, "%s cannot be read: %v", c.l.mask(file), err)
 	}

@@ -70,7 +70,7 @@ func serviceRules() map[string]rule {
 		"working_dir":       {value: absolute},
 		"labels":            {},
 		"healthcheck":       {keys: healthRules()},
-		"stop_signal":       {value: signal},
+		"stop_signal":       {value: optional(signal)},
 		"stop_grace_period": {value: duration(0, day)},
 		"init":              {},
 		"expose":            {},
@@ -86,9 +86,11 @@ func serviceRules() map[string]rule {
 		"cpus":              {value: cpus},
 		"pids_limit":        {value: pids},
 		"deploy":            {keys: deployRules()},
-		"scale":             {value: whole(1, maxReplicas)},
+		"scale":             {value: whole(0, maxReplicas)},
 		"restart":           {value: restart}, // of kept services; ours follows the slot
 		"profiles":          {},
+		"develop":           {}, // without effect, see configure
+		"x-develop":         {},
 		"extends":           {keys: map[string]rule{"service": {}, "file": {}}},
 		"x-swingbridge":     {keys: serviceExtension()},
 	}
@@ -119,7 +121,6 @@ func refusedServiceKeys() map[string][]string {
 		"name the volumes of both services": {"volumes_from"},
 		twoColors:                           {"mac_address"},
 		windows:                             {"isolation", "cpu_count", "cpu_percent", "credential_spec"},
-		"it is for a developer's machine":   {"develop", "x-develop"},
 	}
 }
 

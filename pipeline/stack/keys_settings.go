@@ -9,22 +9,22 @@ func settingRules() map[string]rule {
 		"blkio_config":   {keys: map[string]rule{"weight": {value: whole(10, 1000)}}},
 		"cap_drop":       {},
 		"configs":        {keys: fileRules()},
-		"container_name": {value: containerName},
+		"container_name": {value: optional(containerName)},
 		"cpu_period":     {value: whole(1000, 1_000_000)},
 		"cpu_quota":      {value: whole(1000, 1<<40)},
 		"cpu_shares":     {value: whole(0, 1<<18)},
-		"cpuset":         {value: processors},
+		"cpuset":         {value: optional(processors)},
 		"dns":            {},
 		"dns_opt":        {},
 		"dns_search":     {},
-		"domainname":     {value: hostName},
+		"domainname":     {value: optional(hostName)},
 		"extra_hosts":    {},
 		"group_add":      {},
-		"hostname":       {value: hostName},
+		"hostname":       {value: optional(hostName)},
 		"label_file":     {},
 		"mem_swappiness": {value: whole(0, 100)},
 		"memswap_limit":  {value: swap},
-		"platform":       {value: platform},
+		"platform":       {value: optional(platform)},
 		"pull_policy":    {value: pullPolicy},
 		"read_only":      {},
 		"secrets":        {keys: fileRules()},
@@ -84,13 +84,13 @@ func buildRules() map[string]rule {
 
 func deployRules() map[string]rule {
 	return map[string]rule{
-		"replicas": {value: whole(1, maxReplicas)},
+		"replicas": {value: whole(0, maxReplicas)},
 		"resources": {keys: map[string]rule{
 			"limits": {keys: map[string]rule{
 				"memory": {value: bytesOf(minMemory)}, "cpus": {value: cpus}, "pids": {value: pids},
 			}},
 			"reservations": {keys: map[string]rule{
-				"memory": {value: bytesOf(minMemory)}, "cpus": {value: cpus},
+				"memory": {value: bytesOf(minMemory)}, "cpus": {value: cpus}, "devices": {}, // see gpus.go
 			}},
 		}},
 		"restart_policy": {keys: map[string]rule{

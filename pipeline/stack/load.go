@@ -49,8 +49,9 @@ const overlayName = "overlay"
 // anchors, include, extends, !reset and !override. Paths in them are relative
 // to the folder of the first file. Nothing is read but Input: further files
 // (env_file, include, extends) come from Input.Read, variables from Input.Env
-// and then from a .env in that folder of the commit. Services behind a profile
-// are tasks, which no deployment starts.
+// and then from a .env in that folder of the commit; PWD is that folder. Services
+// behind a profile that COMPOSE_PROFILES does not name are tasks, which no
+// deployment starts.
 //
 // Every key that is not handled is refused by name; a key with nothing in it is
 // not. What is accepted and has no effect (published ports of a web service, for
@@ -199,6 +200,7 @@ func (l *loading) readVariables() {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		l.found.add(place{file, 0}, "", "", "cannot be read: %v", err)
 	}
+	l.vars["PWD"] = "." // where Compose would have been called: paths are relative to it
 	maps.Copy(l.vars, l.in.Env)
 	l.vars["COMPOSE_PROJECT_NAME"] = l.in.App
 }

@@ -80,7 +80,9 @@ func (c *conversion) networks(services []Service) []Network {
 		} else if from.Name != "" {
 			c.l.found.note(c.top.at("networks", name, "name"), "", "networks."+name+".name", "has no effect: networks are named after the app")
 		}
-		if from.Driver != "" && from.Driver != "bridge" && from.Driver != "default" {
+		if from.Driver == "overlay" {
+			c.l.found.note(c.top.at("networks", name, "driver"), "", "networks."+name+".driver", "has no effect: there is one host, which a network of the driver bridge reaches all of")
+		} else if from.Driver != "" && from.Driver != "bridge" && from.Driver != "default" {
 			add("driver", "only networks of the driver bridge are made; "+undo)
 		}
 		if len(from.DriverOpts) > 0 || len(from.Ipam.Config) > 0 || from.Ipam.Driver != "" {

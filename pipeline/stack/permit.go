@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -218,32 +217,12 @@ func (s *service) others(out *Rights) {
 	if f.CgroupParent != "" {
 		out.Other["cgroup_parent"] = f.CgroupParent
 	}
-	if gpus, ok := countGPUs(f.Gpus); !ok {
-		s.add("only a number of the engine's own choice is handled: all, or count; %s", []string{"gpus"}, undo)
-	} else if gpus != "" {
-		out.Other["gpus"] = gpus
-	}
 	for _, key := range slices.Sorted(maps.Keys(out.Other)) {
 		if p := otherPermission(key, out.Other[key]); p != "" {
 			s.need(key, p, nil)
 		}
 	}
-}
-
-// countGPUs is "all", a number, or "" for none.
-func countGPUs(requests []types.DeviceRequest) (string, bool) {
-	switch {
-	case len(requests) == 0:
-		return "", true
-	case len(requests) > 1 || len(requests[0].IDs)+len(requests[0].Options) > 0:
-		return "", false
-	}
-	r := requests[0]
-	ours := (r.Driver == "" || r.Driver == "nvidia") && (len(r.Capabilities) == 0 || slices.Equal(r.Capabilities, []string{"gpu"}))
-	if r.Count == -1 {
-		return "all", ours
-	}
-	return strconv.FormatInt(int64(r.Count), 10), ours && r.Count > 0
+	s.gpus(out)
 }
 
 // socket is the engine's, where clients look for it; false if the service does

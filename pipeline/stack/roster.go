@@ -16,12 +16,26 @@ func (c *conversion) gather() {
 	from := c.project.AllServices()
 	for _, name := range slices.Sorted(maps.Keys(from)) {
 		if v := c.services[name]; v != nil { // else it is only there to be extended
-			c.all[name] = &service{conversion: c, name: name, from: from[name], view: v}
+			s := &service{conversion: c, name: name, from: from[name], view: v}
+			if s.active() {
+				s.from.Profiles = nil
+			}
+			c.all[name] = s
 		}
 	}
 	for _, s := range c.sorted() {
 		s.shareBuild()
 	}
+}
+
+// active reports whether COMPOSE_PROFILES names one of the service's profiles.
+// Without it the empty one is named, as in Compose.
+func (s *service) active() bool {
+	named := strings.Split(s.l.vars["COMPOSE_PROFILES"], ",")
+	return slices.ContainsFunc(named, func(profile string) bool {
+		profile = strings.TrimSpace(profile)
+		return profile == "*" || slices.Contains(s.from.Profiles, profile)
+	})
 }
 
 func (c *conversion) sorted() []*service {
@@ -75,11 +89,16 @@ func (s *service) assignAlone() {
 	said := settings{values: s.from.Extensions["x-swingbridge"]}.text("role", "")
 	routed := s.l.named(s.name)
 	switch {
+	case s.none() && routed:
+		s.role = Web
+		s.add("a route names the service, so it needs a container: write 1 or more", s.noneAt())
+	case s.none():
+		s.role, s.why = Task, "the files give it no container"
 	case said != "" && role(said) == "":
 		s.role, s.said = Role(said), true
 	case routed && len(s.from.Profiles) > 0:
 		s.role = Web
-		s.add("a route names the service, so it must not be behind a profile; "+undo, []string{"profiles"})
+		s.add("a route names the service, and it is behind a profile: set COMPOSE_PROFILES=%s in the app's environment, or "+undo, []string{"profiles"}, s.from.Profiles[0])
 	case routed && len(s.names) > 0:
 		s.role = Web // what fold says is the reason
 	case routed:
@@ -90,6 +109,22 @@ func (s *service) assignAlone() {
 		s.front = true
 		s.role = Task // never started
 	}
+}
+
+// none reports whether the files ask for no container of the service: so it is
+// switched off.
+func (s *service) none() bool { return s.noneAt() != nil }
+
+func (s *service) noneAt() []string {
+	x := settings{values: s.from.Extensions["x-swingbridge"]}
+	switch deployed := s.fromDeploy(); {
+	case x.integer("replicas", 0) > 0:
+	case deployed != nil && *deployed == 0:
+		return []string{"deploy", "replicas"}
+	case s.from.Scale != nil && *s.from.Scale == 0:
+		return []string{"scale"}
+	}
+	return nil
 }
 
 // publishesWeb reports whether the service wants the host's ports for HTTP,

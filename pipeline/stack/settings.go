@@ -48,6 +48,11 @@ func (s *service) configure(out *Service) {
 	if f.Attach != nil {
 		s.note("attach", "has no effect: a deployment shows no container's output")
 	}
+	for _, key := range []string{"develop", "x-develop"} {
+		if s.view.has(key) {
+			s.note(key, "has no effect: it is for a developer's machine")
+		}
+	}
 	s.swarm()
 }
 
@@ -227,6 +232,9 @@ func (s *service) swarm() {
 		if len(s.view.items("deploy", key)) > 0 {
 			s.note("deploy."+key, "has no effect: "+why)
 		}
+	}
+	if s.from.Deploy != nil && s.from.Deploy.Mode == deployGlobal {
+		s.note("deploy.mode", "has no effect: there is one host, and so one container of it")
 	}
 }
 

@@ -12,6 +12,17 @@ import (
 
 // Complaints about single values of a container's settings, as in values.go.
 
+// optional lets a value be empty, which asks for nothing: files fill in what
+// some machines need by variables that are empty on all others.
+func optional(complain func(string) string) func(string) string {
+	return func(value string) string {
+		if value == "" {
+			return ""
+		}
+		return complain(value)
+	}
+}
+
 func containerName(value string) string {
 	if !regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$`).MatchString(value) {
 		return "must be letters, digits, dots, dashes and underscores, at most 63"
@@ -65,11 +76,14 @@ func restartCondition(value string) string {
 }
 
 func deployMode(value string) string {
-	if value != "replicated" {
-		return "must be replicated: there is one host, and replicas say how many containers"
+	if value != "replicated" && value != deployGlobal {
+		return "must be replicated or global: what ends by itself is a task, see x-swingbridge.role"
 	}
 	return ""
 }
+
+// deployGlobal is one container on each host.
+const deployGlobal = "global"
 
 func buildNetwork(value string) string {
 	switch value {

@@ -183,7 +183,11 @@ func (c *conversion) volume(name string) Volume {
 			return out
 		}
 	case from.Name != "":
-		add("name", "volumes are named after the app: take the name out, or make the volume external")
+		if other := c.sameName(name, from.Name); other != "" {
+			add("name", "is the name of the volume "+other+" too: declare one volume, and name it in both services")
+		}
+		c.l.found.note(c.top.at("volumes", name, "name"), "", "volumes."+name+".name",
+			"has no effect: volumes are named after the app. One of this name that is there already is not mounted; it would be with external: true")
 	}
 	for _, p := range out.Permissions() {
 		key := "driver_opts"
@@ -201,6 +205,17 @@ func (c *conversion) volume(name string) Volume {
 		}
 	}
 	return out
+}
+
+// sameName is a volume before this one that the files give the same name, and
+// so the same content.
+func (c *conversion) sameName(name, same string) string {
+	for _, other := range slices.Sorted(maps.Keys(c.project.Volumes)) {
+		if other < name && c.project.Volumes[other].Name == same {
+			return other
+		}
+	}
+	return ""
 }
 
 func goodVolumeName(name string) bool {
