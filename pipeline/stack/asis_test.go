@@ -169,3 +169,97 @@ func TestLoad_AFileThatOnlyAddsToAnotherIsSaidToLackIt(t *testing.T) {
 		"neither build nor image: say what the container is made from, or name the file that says it among the app's compose files, before this one",
 		"the files have no service db: take it out, or name the file that has it among the app's compose files")
 }
+
+func TestFront_WhatGetsItsCertificatesIsNotStartedEither(t *testing.T) {
+	t.Parallel()
+	const compose = `
+services:
+  web: {build: ., depends_on: [companion]}
+  proxy: {image: nginxproxy/nginx-proxy, ports: ['80:80']}
+  companion:
+    image: nginxproxy/acme-companion:2
+    volumes: ['/var/run/docker.sock:/var/run/docker.sock:ro']
+    volumes_from: [proxy]
+  certbot: {image: certbot/dns-cloudflare, entrypoint: sh -c 'certbot renew'}
+`
+	said, out := saidOf(t, setup(t, compose))
+	for _, want := range []string{
+		"companion is not started: it gets certificates for a proxy of the files' own, and Swingbridge gets its own",
+		"certbot is not started: it gets", "companion is not started, so nothing waits for it",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("does not say %q:\n%s", want, said)
+		}
+	}
+	if got := rolesOf(out); got != "web=web" {
+		t.Errorf("started: %s", got)
+	}
+	// Without a front it gets them for something else.
+	if _, out := saidOf(t, setup(t, "services:\n  web: {build: .}\n  certbot: {image: certbot/certbot}\n")); rolesOf(out) != "certbot=keep web=web" {
+		t.Errorf("without a front: %s", rolesOf(out))
+	}
+}
+
+func TestFront_MayBeOnTheHostsNetwork(t *testing.T) {
+	t.Parallel()
+	for image, want := range map[string]string{"caddy:2-alpine": "web=web", "library/traefik": "web=web"} {
+		said, out := saidOf(t, setup(t, "services:\n  web: {build: .}\n  front: {image: '"+image+"', network_mode: host, cap_add: [NET_ADMIN]}\n"))
+		if rolesOf(out) != want || !strings.Contains(said, "front is not started: it is on the host's network, where Swingbridge's own proxy answers") {
+			t.Errorf("%s: %s\n%s", image, rolesOf(out), said)
+		}
+	}
+	refusedWith(t, setup(t, "services:\n  web: {build: .}\n  front: {image: nginx, network_mode: host}\n"), "host:network")
+}
+
+func TestLoad_WhatPreparesSomethingMayEnd(t *testing.T) {
+	t.Parallel()
+	for service, restart := range map[string]string{
+		"{image: 'bash:5', command: chown -R 1000 /data}":                    "no",
+		"{image: minio/mc, entrypoint: /bin/sh -c 'mc mb store/files'}":      "no",
+		"{image: 'alpine', command: crond -f, restart: unless-stopped}":      "unless-stopped",
+		"{image: 'alpine', command: crond -f, deploy: {restart_policy: {}}}": "",
+		"{image: 'debian', command: serve, ports: ['127.0.0.1:9:9']}":        "",
+		"{image: 'busybox', command: httpd -f, healthcheck: {test: exit 0}}": "",
+		"{image: 'redis', command: redis-server --save ''}":                  "",
+		"{image: 'registry.example.org/team/app', command: run everything}":  "",
+	} {
+		in := setup(t, "services:\n  web: {build: .}\n  other: "+service+"\n")
+		in.Allowed = []string{"port:127.0.0.1:9"}
+		said, out := saidOf(t, in)
+		if got := out.Services[0]; got.Role != Keep || got.Restart != restart {
+			t.Errorf("%s: %s, restart %q", service, got.Role, got.Restart)
+		}
+		if noted := strings.Contains(said, "service other: command: says no restart: "); noted != (restart == "no") {
+			t.Errorf("%s: %s", service, said)
+		}
+	}
+}
+
+func TestLoad_ToolsThatArePeoplesToCallAreTasks(t *testing.T) {
+	t.Parallel()
+	for service, want := range map[string]string{
+		"{build: aws}":                              "other=task web=web",
+		"{image: 'amazon/aws-cli:2'}":               "other=task web=web",
+		"{build: aws, command: backup --each hour}": "other=worker web=web",
+		"{build: aws, restart: always}":             "other=worker web=web",
+	} {
+		in := several(t, "services:\n  web: {build: .}\n  other: "+service+"\n", map[string]string{"aws/Dockerfile": "FROM docker.io/amazon/aws-cli:2.1\n"})
+		if got := rolesOf(mustLoad(t, in)); got != want {
+			t.Errorf("%s: %s, want %s", service, got, want)
+		}
+	}
+}
+
+func TestLoad_SaysOfAPortWithoutARouteThatNobodyReachesIt(t *testing.T) {
+	t.Parallel()
+	said, _ := saidOf(t, setup(t, "services:\n  web:\n    build: .\n    ports:\n      - 80:8000\n      - 222:22\n      - 8000:8000/udp\n"))
+	for _, want := range []string{
+		"compose.yml:5: service web: ports: not published on the host: visitors come through the proxy",
+		"compose.yml:6: service web: ports: not published on the host: no route leads to it, and two colors of the service could not share the port",
+		"compose.yml:7: service web: ports: not published on the host: no route leads to it",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("does not say %q:\n%s", want, said)
+		}
+	}
+}

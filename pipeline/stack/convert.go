@@ -92,6 +92,8 @@ type service struct {
 	names   []string // further ones
 	once    bool
 	front   bool // it stands where Swingbridge's own proxy does
+
+	forFront bool // it is not that, but serves nothing else
 }
 
 func (s *service) add(format string, keys []string, args ...any) {
@@ -180,7 +182,8 @@ func (s *service) ports() []Port {
 	var why string
 	switch {
 	case s.l.named(s.name):
-		why = "visitors come through the proxy"
+		s.noteRouted()
+		return nil
 	case s.role.Colored():
 		why = "two colors of the service could not share the port; other services reach it by its name"
 	case s.from.NetworkMode != "":
@@ -192,6 +195,23 @@ func (s *service) ports() []Port {
 		s.l.found.note(it.place, s.name, "ports", "not published on the host: "+why)
 	}
 	return nil
+}
+
+// noteRouted says of the ports of a service with a route what becomes of them.
+func (s *service) noteRouted() {
+	for _, it := range s.view.items("ports") {
+		text, _, _ := s.l.vars.expand(it.node.Value)
+		routed := slices.ContainsFunc(s.from.Ports, func(p types.ServicePortConfig) bool {
+			return p.Protocol != "udp" && s.isPort(p, text, it.node) && slices.ContainsFunc(s.l.in.Routes, func(r Route) bool {
+				return r.Service == s.name && r.Port == int(p.Target)
+			})
+		})
+		why := "no route leads to it, and two colors of the service could not share the port"
+		if routed {
+			why = "visitors come through the proxy"
+		}
+		s.l.found.note(it.place, s.name, "ports", "not published on the host: "+why)
+	}
 }
 
 // expose reads ports and ranges of ports; they are TCP.

@@ -13,14 +13,22 @@ import (
 // replaceFront says what becomes of a service that wants the host's ports for
 // HTTP, and takes over what of it Swingbridge does too.
 func (s *service) replaceFront(out *Stack) {
+	if s.forFront {
+		out.Aside = append(out.Aside, s.name+" is not started: it gets certificates for a proxy of the files' own, and Swingbridge gets its own")
+		return
+	}
 	var ports []string
 	for _, p := range s.from.Ports {
 		if p.Published != "" && !slices.Contains(ports, p.Published) {
 			ports = append(ports, p.Published)
 		}
 	}
-	out.Aside = append(out.Aside, fmt.Sprintf("%s is not started: it publishes %s, where Swingbridge's own proxy answers. "+
-		"To deploy it behind that proxy, add a route to it", s.name, strings.Join(ports, ", ")))
+	stands := "publishes " + strings.Join(ports, ", ")
+	if s.from.NetworkMode == "host" {
+		stands = "is on the host's network"
+	}
+	out.Aside = append(out.Aside, fmt.Sprintf("%s is not started: it %s, where Swingbridge's own proxy answers. "+
+		"To deploy it behind that proxy, add a route to it", s.name, stands))
 	file, text, ok := s.frontFile()
 	if !ok {
 		out.Aside = append(out.Aside, s.unread())
@@ -42,10 +50,7 @@ func (s *service) replaceFront(out *Stack) {
 
 // unread is said of a front whose settings were not looked at.
 func (s *service) unread() string {
-	name := imageName(s.from.Image)
-	if s.from.Build != nil {
-		name = s.base()
-	}
+	name := s.origin()
 	if !slices.Contains([]string{"nginx", "traefik", "haproxy", "httpd", "caddy"}, name) {
 		name = s.name
 	}

@@ -66,6 +66,7 @@ func (c *conversion) assign() {
 	for _, s := range c.sorted() {
 		s.assignAlone()
 	}
+	c.assignCertificates()
 	for _, s := range c.sorted() {
 		for _, d := range s.needs() {
 			if on := c.all[d.Service]; on != nil && d.Condition == Completed && on.role == "" {
@@ -130,6 +131,9 @@ func (s *service) noneAt() []string {
 // publishesWeb reports whether the service wants the host's ports for HTTP,
 // which are Swingbridge's.
 func (s *service) publishesWeb() bool {
+	if s.from.NetworkMode == "host" && slices.Contains([]string{"caddy", "traefik"}, s.origin()) {
+		return true
+	}
 	return slices.ContainsFunc(s.from.Ports, func(p types.ServicePortConfig) bool {
 		return (p.Published == "80" || p.Published == "443") && p.Protocol != "udp"
 	})
@@ -191,6 +195,9 @@ func dockerfileOf(b *types.BuildConfig) string {
 func (s *service) rest() (Role, string) {
 	if web := s.web(); web != nil {
 		return Worker, fmt.Sprintf("it is made from the same as %s, and no route names it", web.name)
+	}
+	if why := s.byHand(); why != "" {
+		return Task, why
 	}
 	if s.from.Build == nil {
 		return Keep, "it runs a ready image"

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -30,7 +31,7 @@ func (s *service) configure(out *Service) {
 	out.Labels = s.labels()
 	switch policy := s.restartPolicy(); {
 	case out.Role == Keep:
-		out.Restart = policy
+		out.Restart = cmp.Or(policy, s.mayEnd())
 	case out.Role.Colored() && (policy == types.RestartPolicyNo || strings.HasPrefix(policy, types.RestartPolicyOnFailure)):
 		key := "restart"
 		if s.from.Deploy != nil && s.from.Deploy.RestartPolicy != nil {
