@@ -263,3 +263,8 @@ func TestLoad_SaysOfAPortWithoutARouteThatNobodyReachesIt(t *testing.T) {
 		}
 	}
 }
+
+func TestLoad_SaysOfAWrongFormWhatTheRightOneIs(t *testing.T) {
+	t.Parallel()
+	refusedWith(t, setup(t, "services:\n  web:\n    build: .\n    volumes:\n"), "compose.yml:4: service web: volumes: must be a list")
+}

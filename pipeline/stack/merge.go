@@ -118,7 +118,7 @@ func (l *loading) explain(err error, views map[string]*view) bool {
 		path := regexp.MustCompile(`^(\.[a-zA-Z_][a-zA-Z0-9_-]*)*`).FindString(after)
 		keys := strings.Split(strings.TrimPrefix(path, "."), ".")
 		if rest := strings.TrimLeft(strings.TrimPrefix(after, path), ": "); rest != "" && len(rest) < len(after)-len(path) {
-			text = rest
+			text = strings.Replace(rest, "must be a array", "must be a list", 1)
 		}
 		service, isService := strings.CutPrefix(name, "services.")
 		if path == "" {
