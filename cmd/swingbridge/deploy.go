@@ -81,7 +81,10 @@ func (p *program) started(ctx context.Context, c *client.Client, d api.Deploymen
 	}
 	seen := progress{out: p.err}
 	end, err := c.Await(ctx, d.ID, seen.show)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return fmt.Errorf("nobody waits for the deployment any more, and it goes on: see swingbridge status %s, or end it with swingbridge cancel %s", d.App, d.ID)
+	case err != nil:
 		return refused(err)
 	}
 	if err := p.show(end, func() { fmt.Fprintf(p.out, "%s %s\n", end.ID, end.State) }); err != nil {
