@@ -52,7 +52,7 @@ func (s *service) bind(at place, v types.ServiceVolumeConfig) (out *Bind, compla
 	case err == nil && !found.Empty:
 		out.Repo = file
 		if !v.ReadOnly {
-			s.l.found.note(at, s.name, "volumes", "is of the commit: what the service writes there is gone once the commit changes it. Write :ro, or keep data where the commit has nothing")
+			s.l.found.note(at, s.name, "volumes", s.l.mask(source)+" is of the commit: what the service writes there is gone once the commit changes it. Write :ro, or keep data where the commit has nothing")
 		}
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, "it cannot be mounted: " + s.l.mask(err.Error())
@@ -60,7 +60,7 @@ func (s *service) bind(at place, v types.ServiceVolumeConfig) (out *Bind, compla
 		return nil, "the commit does not have it, and create_host_path is false: commit it, put it on the server (`swingbridge file set APP PATH`), or leave create_host_path out"
 	default:
 		out.Data = file
-		s.l.found.note(at, s.name, "volumes", "is not in the commit: a folder of the app's data is mounted, which no deployment replaces")
+		s.l.found.note(at, s.name, "volumes", s.l.mask(source)+" is not in the commit: a folder of the app's data is mounted, which no deployment replaces")
 		if other := s.data.overlap(file); other != "" {
 			return nil, "one data folder lies in the other, " + s.l.mask(other) + ": mount the outer one alone and use what is in it, or give one a path elsewhere"
 		}
