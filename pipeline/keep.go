@@ -29,7 +29,7 @@ func (x *run) keep(ctx context.Context) (string, error) {
 	now := map[string]keptNow{}
 	for _, svc := range services {
 		if err := x.awaitNeeds(ctx, svc, now); err != nil {
-			return "", err
+			return "", fmt.Errorf("service %s: %w", svc.Name, err)
 		}
 		one, err := x.keepOne(ctx, svc, there[svc.Name])
 		if err != nil {
@@ -39,7 +39,7 @@ func (x *run) keep(ctx context.Context) (string, error) {
 	}
 	for _, svc := range services {
 		if err := x.settleKept(ctx, now[svc.Name]); err != nil {
-			return "", err
+			return "", fmt.Errorf("service %s: %w", svc.Name, err)
 		}
 	}
 	return strings.Join(told, ", "), nil

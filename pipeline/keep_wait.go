@@ -45,7 +45,7 @@ func (x *run) awaitNeeds(ctx context.Context, svc stack.Service, now map[string]
 		}
 		needed.healthy = needed.healthy && d.Condition == serviceHealthy
 		if _, err := x.awaitKept(ctx, needed); err != nil && !d.Optional {
-			return err
+			return fmt.Errorf("it waits for %s: %w", d.Service, err)
 		}
 	}
 	return nil
@@ -67,7 +67,7 @@ func (x *run) awaitKept(ctx context.Context, now keptNow) (Container, error) {
 	for {
 		c, err := x.Engine.Inspect(ctx, now.id)
 		if err != nil {
-			return c, fmt.Errorf("service %s: look at container: %w", now.order.Service.Name, err)
+			return c, fmt.Errorf("look at container: %w", err)
 		}
 		well, why := now.look(c, x.Now().Sub(begun))
 		switch {
@@ -75,7 +75,7 @@ func (x *run) awaitKept(ctx context.Context, now keptNow) (Container, error) {
 			return c, nil
 		case why != nil:
 			x.tailLog(ctx, c)
-			return c, fmt.Errorf("service %s: %w", now.order.Service.Name, why)
+			return c, why
 		}
 		if err := sleep(ctx, keptPause); err != nil {
 			return c, err

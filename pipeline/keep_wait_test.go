@@ -56,6 +56,35 @@ services:
 	}
 }
 
+func TestKeep_SaysOnceWhichServiceDidNotComeUp(t *testing.T) {
+	t.Parallel()
+	const files = "services:\n  web: {depends_on: [db]}\n  db: {image: 'postgres:%d', depends_on: {cache: {condition: service_healthy}}}\n  cache: {image: redis%s}\n"
+	const check = ", healthcheck: {test: [CMD, ping]}"
+	for want, c := range map[string]struct {
+		image, check string
+		does         pipelinetest.Behavior
+	}{
+		"service db: ended with exit code 3": {"sha256:postgres:18", check, pipelinetest.Behavior{ExitAfter: time.Millisecond, ExitCode: 3}},
+		"service cache: others wait until it is healthy, but it has no health check": {"sha256:postgres:18", "", pipelinetest.Behavior{}},
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := pipelinetest.New()
+				w.Engine().Behave("sha256:redis", pipelinetest.Behavior{Health: "healthy"})
+				w.Ledger().SetOverlay(fmt.Sprintf(files, 17, check))
+				wantState(t, w, deploy(t, w, w.Forge().Push("main", nil), pipeline.Push).ID, pipeline.Live)
+				w.Engine().Behave(c.image, c.does)
+				w.Ledger().SetOverlay(fmt.Sprintf(files, 18, c.check))
+				d := deploy(t, w, w.Forge().Push("main", nil), pipeline.Push)
+				if d.State != pipeline.Failed || !strings.HasPrefix(d.Reason, want) {
+					t.Errorf("%s: %s", d.State, d.Reason)
+				}
+			})
+		})
+	}
+}
+
 // The engine carries a stop through that it has begun, also where nobody waits any
 // more: what is to run again must have ended first.
 func TestKeep_OneThatIsBeingStoppedRunsAgainAfterTheUndo(t *testing.T) {

@@ -111,7 +111,7 @@ func changed(why []string) string {
 		return why[0]
 	}
 	verb := "changes"
-	if len(why) > 1 {
+	if len(why) > 1 || strings.HasSuffix(why[0], "s") && why[0] != "dns" && why[0] != "tmpfs" {
 		verb = "change"
 	}
 	return "its " + list(why) + " " + verb

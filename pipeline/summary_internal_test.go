@@ -118,6 +118,8 @@ func TestKeptFate_IsSaidInOneSentence(t *testing.T) {
 		"start cache again: it stands still":                    {fate: toStart},
 		"leave cache alone: nothing of it changes":              {fate: toLeave, up: true},
 		"replace cache if the registry has another image of it": {fate: toReplace, pulled: true},
+		"replace cache: its labels change":                      {fate: toReplace, why: []string{"labels"}},
+		"replace cache: its tmpfs changes":                      {fate: toReplace, why: []string{"tmpfs"}},
 		"replace cache: its image changes":                      {fate: toReplace, why: []string{"image"}},
 		"replace cache: its command and volumes change":         {fate: toReplace, why: []string{"command", "volumes"}},
 		"replace cache: its networks change":                    {fate: toReplace},
