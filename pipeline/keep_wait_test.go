@@ -64,7 +64,7 @@ func TestKeep_SaysOnceWhichServiceDidNotComeUp(t *testing.T) {
 		image, check string
 		does         pipelinetest.Behavior
 	}{
-		"service db: ended with exit code 3": {"sha256:postgres:18", check, pipelinetest.Behavior{ExitAfter: time.Millisecond, ExitCode: 3}},
+		"service db: ended with exit code 3":                                         {"sha256:postgres:18", check, pipelinetest.Behavior{ExitAfter: time.Millisecond, ExitCode: 3}},
 		"service cache: others wait until it is healthy, but it has no health check": {"sha256:postgres:18", "", pipelinetest.Behavior{}},
 	} {
 		t.Run(want, func(t *testing.T) {
