@@ -70,4 +70,10 @@ type NewDeployment struct {
 	Actor      string
 	DeliveryID string
 	ReleaseID  string // of a rollback
+
+	// AtHead says that the commit is the branch head, read after the one seen last
+	// was HeadWas. Unless another one was seen since, it is the one seen then: no
+	// reading of heads makes a second deployment of it, however this one ends.
+	AtHead  bool
+	HeadWas string
 }

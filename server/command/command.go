@@ -29,6 +29,8 @@ type Deployments interface {
 	// LastGood is the last good deployment before the live one; ErrNotFound if
 	// there is none.
 	LastGood(ctx context.Context, appID string) (pipeline.Deployment, error)
+	// SeenHead is the branch head that was last acted on, empty if none was.
+	SeenHead(ctx context.Context, appID string) (string, error)
 	QueueDeployment(ctx context.Context, n pipeline.NewDeployment) (pipeline.Deployment, error)
 	CancelQueued(ctx context.Context, id, reason string) (bool, error)
 	Resolve(ctx context.Context, id string, as pipeline.State, reason string) error

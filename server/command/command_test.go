@@ -25,6 +25,7 @@ type desk struct {
 	envThen     map[string]string // at any earlier version
 	envVersions map[string]int64  // by release
 	lastGood    string            // id; empty: there is none
+	reads       []string          // of heads, in order
 	accepted    bool              // what is watched becomes live a moment before its run is told
 }
 

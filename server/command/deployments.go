@@ -17,7 +17,12 @@ func (c *Commands) Deploy(ctx context.Context, by pipeline.Actor, app, commit st
 	if err != nil {
 		return pipeline.Deployment{}, err
 	}
-	if commit == "" {
+	n := pipeline.NewDeployment{AppID: a.ID, Trigger: t, Actor: by.Name, AtHead: commit == ""}
+	if n.AtHead {
+		// What was seen is read first: a push that comes in between then wins.
+		if n.HeadWas, err = c.o.Deployments.SeenHead(ctx, a.ID); err != nil {
+			return pipeline.Deployment{}, fmt.Errorf("read the head seen last: %w", err)
+		}
 		if commit, err = c.o.Source.Head(ctx, a.Repo, a.Branch); err != nil {
 			return pipeline.Deployment{}, fmt.Errorf("read the head of %s: %w", a.Branch, err)
 		}
@@ -26,7 +31,8 @@ func (c *Commands) Deploy(ctx context.Context, by pipeline.Actor, app, commit st
 	if !regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`).MatchString(commit) {
 		return pipeline.Deployment{}, fmt.Errorf("%w commit %q: give the full id of 40 hexadecimal digits", pipeline.ErrInvalid, commit)
 	}
-	d, err := c.o.Deployments.QueueDeployment(ctx, pipeline.NewDeployment{AppID: a.ID, Commit: commit, Trigger: t, Actor: by.Name})
+	n.Commit = commit
+	d, err := c.o.Deployments.QueueDeployment(ctx, n)
 	if err != nil {
 		return pipeline.Deployment{}, fmt.Errorf("queue %s: %w", pipeline.Short(commit), err)
 	}

@@ -20,6 +20,11 @@ func (s *Store) QueueDeployment(ctx context.Context, n pipeline.NewDeployment) (
 		if err != nil {
 			return err
 		}
+		if n.AtHead {
+			if err := seeHead(ctx, t, n.AppID, n.HeadWas, n.Commit); err != nil {
+				return err
+			}
+		}
 		d, err = s.queue(ctx, t, app, n)
 		return err
 	})

@@ -101,10 +101,11 @@ func (s *Store) SeenHead(ctx context.Context, appID string) (string, error) {
 // SetSeenHead remembers the branch head, unless another one than was has been
 // seen since.
 func (s *Store) SetSeenHead(ctx context.Context, appID, was, sha string) error {
-	err := s.write(ctx, func(ctx context.Context, t *tx) error {
-		_, err := t.affected(ctx, `update apps set seen_head = $1 where id = $2 and seen_head = $3`, sha, appID, was)
-		return err
-	})
+	return s.write(ctx, func(ctx context.Context, t *tx) error { return seeHead(ctx, t, appID, was, sha) })
+}
+
+func seeHead(ctx context.Context, t *tx, appID, was, sha string) error {
+	_, err := t.affected(ctx, `update apps set seen_head = $1 where id = $2 and seen_head = $3`, sha, appID, was)
 	if err != nil {
 		return fmt.Errorf("remember seen head of app %s: %w", appID, err)
 	}

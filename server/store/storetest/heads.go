@@ -85,6 +85,28 @@ func testHeads(t *testing.T, open Open) {
 			t.Errorf("seen head %q, %v", head, err)
 		}
 	})
+	t.Run("a head that was deployed by hand is no news, however that ended", func(t *testing.T) {
+		w := Setup(t, open)
+		a := w.App(t, "shop")
+		must(t, w.SetSeenHead(t.Context(), a.ID, "", sha("a")))
+		n := pipeline.NewDeployment{AppID: a.ID, Commit: sha("b"), Trigger: pipeline.Manual, AtHead: true, HeadWas: sha("a")}
+		d, err := w.QueueDeployment(t.Context(), n)
+		must(t, err)
+		w.Walk(t, d.ID, pipeline.Running, pipeline.Canceled)
+		if head, err := w.SeenHead(t.Context(), a.ID); err != nil || head != sha("b") {
+			t.Errorf("seen head %q, %v", head, err)
+		}
+		// A push that came in while the head was read is the newer one.
+		n.Commit, n.HeadWas = sha("c"), sha("a")
+		_, err = w.QueueDeployment(t.Context(), n)
+		must(t, err)
+		// What is not the head says nothing about it.
+		_, err = w.QueueDeployment(t.Context(), pipeline.NewDeployment{AppID: a.ID, Commit: sha("d"), Trigger: pipeline.Manual, HeadWas: sha("b")})
+		must(t, err)
+		if head, err := w.SeenHead(t.Context(), a.ID); err != nil || head != sha("b") {
+			t.Errorf("then seen head %q, %v", head, err)
+		}
+	})
 	t.Run("a stuck deployment's commit is there", func(t *testing.T) {
 		w := Setup(t, open)
 		a := w.App(t, "shop")
