@@ -19,6 +19,7 @@ type outlook struct {
 	color    Color
 	trigger  Trigger
 	live     Deployment // zero ID if none
+	env      int64      // version of the environment that the live release has
 	supplies []supply   // none for a rollback
 	kept     []keptFate
 	left     []left   // kept services that the files no longer have
@@ -108,7 +109,7 @@ func (x *run) describe(o outlook) {
 
 // outlook looks at what there is. It changes nothing.
 func (x *run) outlook(ctx context.Context) (outlook, error) {
-	o := outlook{app: x.app, rel: x.rel, color: x.dep.Color, trigger: x.dep.Trigger, live: x.live, asks: x.permissionDiff(x.rel.Stack, nil)}
+	o := outlook{app: x.app, rel: x.rel, color: x.dep.Color, trigger: x.dep.Trigger, live: x.live, env: x.liveRel.EnvVersion, asks: x.permissionDiff(x.rel.Stack, nil)}
 	var err error
 	if x.dep.Trigger != Rollback {
 		if o.supplies, err = x.suppliesOf(ctx, x.app, o.rel.Stack, x.tree, x.env); err != nil {

@@ -32,6 +32,9 @@ func (o outlook) summary() PlanSummary {
 	for _, l := range o.left {
 		l.say(&out)
 	}
+	if o.live.ID != "" && o.env != o.rel.EnvVersion {
+		out.Replace = append(out.Replace, fmt.Sprintf("take version %d of the app's variables and files; what runs has version %d", o.rel.EnvVersion, o.env))
+	}
 	o.sayCommands(&out)
 	o.sayColored(&out)
 	o.sayVisitors(&out)

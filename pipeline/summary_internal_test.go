@@ -101,6 +101,7 @@ func TestSummaryGolden_OfWhatChanges(t *testing.T) {
 		o.kept[i].fate, o.kept[i].up, o.kept[i].why = toReplace, true, []string{"environment (MODE)", "image"}
 	}
 	o.left = []left{{"memcached", false}, {"queue", true}}
+	o.env, o.rel.EnvVersion = 3, 5
 	o.kept[0].unused = []string{"volume1 (/data)"}
 	for i, svc := range o.rel.Stack.Services {
 		if svc.Role == stack.Worker {

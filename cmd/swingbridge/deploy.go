@@ -119,6 +119,9 @@ func (p *program) cancel() *cobra.Command {
 			if err != nil {
 				return refused(err)
 			}
+			if !d.State.Ended() {
+				fmt.Fprintf(p.err, "it was told to end, and undoes what it did: see swingbridge status %s\n", d.App)
+			}
 			return p.show(d, func() { fmt.Fprintf(p.out, "%s %s\n", d.ID, d.State) })
 		},
 	}
