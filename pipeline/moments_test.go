@@ -3,7 +3,6 @@ package pipeline_test
 import (
 	"fmt"
 	"net/netip"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,23 +123,16 @@ func eachFailure(t *testing.T, err error, begin begun, f func(t *testing.T, w *p
 	})
 }
 
-// each calls f for each moment, in a bubble of its own, until one has failed.
+// each calls f for each moment, in a bubble of its own.
 func each(t *testing.T, moments []moment, f func(t *testing.T, m moment)) {
 	t.Helper()
 	if len(moments) < 7 { // as many as a run has that changes nothing
 		t.Fatalf("%d moments only", len(moments))
 	}
-	var failed atomic.Bool
 	for _, m := range moments {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			if failed.Load() {
-				t.Skip("another moment has failed")
-			}
 			synctest.Test(t, func(t *testing.T) { f(t, m) })
-			if t.Failed() {
-				failed.Store(true)
-			}
 		})
 	}
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/swingbridge/swingbridge/pipeline"
 	"github.com/swingbridge/swingbridge/pipeline/source"
 	"github.com/swingbridge/swingbridge/pipeline/source/gitserver"
-	"github.com/swingbridge/swingbridge/pipeline/source/sourcetest"
 	"github.com/swingbridge/swingbridge/pipeline/stack"
 )
 
@@ -214,7 +213,7 @@ func TestRepo_CommitsAreWhatGitExpects(t *testing.T) {
 	if n := b.git(b.repo.Dir, "rev-list", "--count", sha); n != "3" {
 		t.Errorf("%s commits", n)
 	}
-	sourcetest.Check(t, b.repo.Dir)
+	b.git(b.repo.Dir, "fsck", "--full", "--strict")
 	again, err := gitserver.Create(filepath.Dir(filepath.Dir(b.repo.Dir)), name)
 	if err != nil {
 		t.Fatal(err)
